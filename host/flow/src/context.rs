@@ -1,0 +1,82 @@
+//! What a running call may ask of its trace.
+
+use std::sync::Arc;
+
+use crate::message::Payload;
+use crate::node::Failure;
+use crate::trace::Trace;
+
+/// Who asks: fixed for a whole trace and shared by its calls.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The id that all messages of one request share.
+    pub trace: Arc<str>,
+    /// Whose work this is; instances and state are never shared between tenants.
+    pub tenant: Arc<str>,
+    /// The person behind the request, if known.
+    pub user: Option<Arc<str>>,
+    /// The conversation that the request belongs to, if any.
+    pub session: Option<Arc<str>>,
+}
+
+/// What is left of the trace's budget; `None` is unlimited.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Remaining {
+    /// Units of guest computation.
+    pub fuel: Option<u64>,
+    /// Invocations of nodes.
+    pub hops: Option<u64>,
+}
+
+/// A piece of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chunk {
+    /// The stream's name; none: the trace's own stream.
+    pub stream: Option<String>,
+    /// The piece.
+    pub text: String,
+    /// The last piece of its stream.
+    pub done: bool,
+    /// Keys and values for the reader.
+    pub meta: Vec<(String, Payload)>,
+}
+
+/// A call's view of its trace.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub(crate) trace: Arc<Trace>,
+    pub(crate) node: usize,
+    pub(crate) attempt: u32,
+}
+
+impl Context {
+    /// Trace id, tenant, user, session.
+    pub fn origin(&self) -> &Origin {
+        &self.trace.origin
+    }
+
+    /// The name of the node in the flow.
+    pub fn node(&self) -> &Arc<str> {
+        self.trace.node_name(self.node)
+    }
+
+    /// What the trace has left now.
+    pub fn remaining(&self) -> Remaining {
+        self.trace.remaining()
+    }
+
+    /// True once the trace is ending early: clean up and return; the call is dropped soon after.
+    pub fn is_cancelled(&self) -> bool {
+        self.trace.cancelled.is_cancelled()
+    }
+
+    /// Hands a piece to the trace's reader; waits while the reader is behind. Returns the piece's number in its stream.
+    pub async fn chunk(&self, chunk: Chunk) -> Result<u64, Failure> {
+        self.trace.chunk(self.node, self.attempt, chunk).await
+    }
+
+    /// Shows something to whoever watches the trace; waits while the reader is behind.
+    pub async fn progress(&self, kind: String, data: Payload) -> Result<(), Failure> {
+        self.trace.progress(self.node, kind, data).await
+    }
+}

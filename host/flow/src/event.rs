@@ -1,0 +1,181 @@
+//! What happened to a trace: one closed enum, one sequence of numbers per trace.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::message::MessageId;
+use crate::node::{FailureKind, Receipt};
+use crate::trace::Terminal;
+
+/// One thing that happened.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// The trace it happened to.
+    pub trace: Arc<str>,
+    /// Counts the trace's events from 0, without gaps.
+    pub seq: u64,
+    /// Microseconds since the flow started.
+    pub at_us: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// Everything that can happen to a trace (spec items 86 to 89, completed as W15 asks).
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// The flow took it on.
+    Accepted {
+        /// Whose it is.
+        tenant: Arc<str>,
+    },
+    /// A message waits at a node.
+    Queued {
+        /// Where.
+        node: Arc<str>,
+        /// Which.
+        message: Id,
+    },
+    /// A message waits in its trace until there is room at the node that it goes to.
+    Blocked {
+        /// Where it goes.
+        node: Arc<str>,
+        /// Which.
+        message: Id,
+    },
+    /// An attempt began.
+    Started {
+        /// Which node.
+        node: Arc<str>,
+        /// At which message.
+        message: Id,
+        /// From 1.
+        attempt: u32,
+        /// Messages of the trace that are on their way, this one included.
+        pending: u64,
+    },
+    /// An attempt succeeded and its emissions are out.
+    Succeeded {
+        /// Which node.
+        node: Arc<str>,
+        /// At which message.
+        message: Id,
+        /// From 1.
+        attempt: u32,
+        /// From start to end, in microseconds.
+        latency_us: u64,
+        /// Emissions.
+        emitted: usize,
+        /// What it used.
+        receipt: Receipt,
+    },
+    /// An attempt failed; its emissions are dropped.
+    Failed {
+        /// Which node.
+        node: Arc<str>,
+        /// At which message.
+        message: Id,
+        /// From 1.
+        attempt: u32,
+        /// From start to end, in microseconds.
+        latency_us: u64,
+        /// The class.
+        code: FailureKind,
+        /// For people.
+        error: String,
+        /// What it used.
+        receipt: Receipt,
+    },
+    /// The attempt with this number will follow after a pause.
+    Retry {
+        /// Which node.
+        node: Arc<str>,
+        /// At which message.
+        message: Id,
+        /// The upcoming one.
+        attempt: u32,
+        /// The pause, in milliseconds.
+        pause_ms: u64,
+    },
+    /// No attempt is left; the policy decides what the failure means.
+    GaveUp {
+        /// Which node.
+        node: Arc<str>,
+        /// At which message.
+        message: Id,
+        /// `fail`, `drop`, or the node that the failure travels to.
+        then: String,
+    },
+    /// A message ended in a `discard` node.
+    Discarded {
+        /// Which node.
+        node: Arc<str>,
+        /// Which message.
+        message: Id,
+    },
+    /// A join let its messages go on as one.
+    Joined {
+        /// Which join.
+        node: Arc<str>,
+        /// The one.
+        message: Id,
+        /// How many it gathered.
+        members: usize,
+    },
+    /// A payload left the flow.
+    Output {
+        /// The node that it came from.
+        node: Arc<str>,
+        /// Which.
+        message: Id,
+    },
+    /// A piece of a stream went to the reader.
+    Chunk {
+        /// From which node.
+        node: Arc<str>,
+        /// The attempt that sent it.
+        attempt: u32,
+        /// Which stream.
+        stream: Arc<str>,
+        /// Its number in the stream.
+        seq_in_stream: u64,
+        /// The last one.
+        done: bool,
+    },
+    /// The trace is ending early: what runs is being stopped.
+    Ending {
+        /// The name of the terminal.
+        why: &'static str,
+    },
+    /// The trace ended; nothing follows.
+    Ended {
+        /// How.
+        terminal: Terminal,
+        /// From acceptance, in microseconds.
+        latency_us: u64,
+    },
+}
+
+/// A message id as it is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Id(pub MessageId);
+
+impl Serialize for Id {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Sees every event of every trace.
+pub trait Observer: Send + Sync + Debug {
+    /// Called in the order of the trace's sequence, while the trace stands still: hand the event on and return.
+    fn observe(&self, event: Event);
+}
+
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,513 @@
+//! A running flow: takes traces on, runs nodes, ends what is stopped.
+//!
+//! An attempt runs in a task on the threads for computation; when it ends, `commit` sends its emissions on, and the task goes on
+//! with the first message that this made ready. So a message usually runs through its nodes in one task, and a task is spawned
+//! only where a trace branches out or another trace's message was waiting.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug_span};
+
+use crate::context::{Context, Origin};
+use crate::event::{EventKind, Observer};
+use crate::graph::{Graph, Kind};
+use crate::handle::Handle;
+use crate::join::Joins;
+use crate::message::{Message, MessageId, Meta, Payload, node_key};
+use crate::node::{Call, Failure, FailureKind, Outcome, Report};
+use crate::rooms::{Slots, Tenant, lock};
+use crate::trace::{End, Job, Phase, Place, State, Terminal, Trace, TraceError};
+
+mod commit;
+mod send;
+mod settle;
+
+/// Traces in flight at once; enough to keep a few nodes busy, few enough to look at.
+pub const DEFAULT_IN_FLIGHT: usize = 64;
+/// Invocations of nodes that one trace may cause: a runaway fan-out ends here.
+pub const DEFAULT_HOPS: u64 = 100_000;
+/// Messages of one trace on their way at once: with the payload limit, this bounds a trace's memory.
+pub const DEFAULT_MESSAGES: u64 = 10_000;
+/// Bytes of one payload's text; the longest address of a president has 200 KB.
+pub const DEFAULT_PAYLOAD: usize = 8 * 1024 * 1024;
+/// Items that a trace's reader may be behind.
+pub const DEFAULT_READER: usize = 64;
+
+/// How a flow runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Traces in flight at once, over all tenants; `submit` waits beyond it.
+    pub in_flight: usize,
+    /// Traces in flight at once for one tenant.
+    pub in_flight_per_tenant: usize,
+    /// What one trace may use.
+    pub budget: Budget,
+    /// Bytes of one payload's text.
+    pub payload: usize,
+    /// Items that a trace's reader may be behind before its trace waits.
+    pub reader: usize,
+    /// Threads on which nodes run.
+    pub compute: Runtime,
+    /// Threads on which time-outs and retries wait, apart from those that nodes may keep busy.
+    pub timers: Runtime,
+    /// Sees every event.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl Config {
+    /// The defaults, with everything on the current Tokio runtime.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn on_current_runtime() -> Self {
+        Self {
+            in_flight: DEFAULT_IN_FLIGHT,
+            in_flight_per_tenant: DEFAULT_IN_FLIGHT,
+            budget: Budget { hops: DEFAULT_HOPS, messages: DEFAULT_MESSAGES, fuel: None, tokens: None, deadline: None },
+            payload: DEFAULT_PAYLOAD,
+            reader: DEFAULT_READER,
+            compute: Runtime::current(),
+            timers: Runtime::current(),
+            observer: None,
+        }
+    }
+}
+
+/// What one trace may use; `None` is unlimited.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Invocations of nodes.
+    pub hops: u64,
+    /// Messages on their way at once.
+    pub messages: u64,
+    /// Units of guest computation.
+    pub fuel: Option<u64>,
+    /// Tokens that a controller says it used.
+    pub tokens: Option<u64>,
+    /// From acceptance to the end.
+    pub deadline: Option<Duration>,
+}
+
+/// A request for a flow.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// Who asks; the trace's id must not be in flight already.
+    pub origin: Origin,
+    /// What enters at each input of the graph.
+    pub payload: Payload,
+    /// What travels with it.
+    pub meta: Meta,
+    /// A label for routers.
+    pub topic: Option<Arc<str>>,
+    /// Higher is more urgent.
+    pub priority: i32,
+    /// From now; the flow's own deadline holds too.
+    pub deadline: Option<Duration>,
+}
+
+impl Submission {
+    /// A payload for a trace with this id, of this tenant.
+    pub fn new(trace: &str, tenant: &str, payload: Payload) -> Self {
+        let origin = Origin { trace: trace.into(), tenant: tenant.into(), user: None, session: None };
+        Self { origin, payload, meta: Meta::default(), topic: None, priority: 0, deadline: None }
+    }
+}
+
+/// Why a submission was not taken on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Submit under another id, or wait for the first to end.
+    #[error("trace `{0}` is in flight already; each request needs an id of its own")]
+    Duplicate(Arc<str>),
+    /// Send less.
+    #[error("the payload has {bytes} bytes; the limit is {max}: raise it with `budget.payload`")]
+    TooLarge {
+        /// What was sent.
+        bytes: usize,
+        /// What is allowed.
+        max: usize,
+    },
+    /// Give up.
+    #[error("the flow has been stopped")]
+    Stopped,
+}
+
+/// A graph that runs.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    shared: Arc<Shared>,
+}
+
+/// What all traces of a flow share.
+pub(crate) struct Shared {
+    pub(crate) graph: Graph,
+    pub(crate) config: Config,
+    pub(crate) started: Instant,
+    pub(crate) slots: Box<[Slots]>,
+    traces: Mutex<BTreeMap<Arc<str>, Arc<Trace>>>,
+    tenants: Mutex<BTreeMap<Arc<str>, Arc<Tenant>>>,
+    credit: Arc<Semaphore>,
+    stopping: AtomicBool,
+    /// A trace has ended.
+    ended: Notify,
+    tasks: TaskTracker,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flow").field("name", &self.graph.name).finish_non_exhaustive()
+    }
+}
+
+// === impl Flow ===
+
+impl Flow {
+    /// Starts a graph.
+    pub fn start(graph: Graph, config: Config) -> Self {
+        let slots = graph.nodes().iter().map(|node| Slots::new(node.policy.concurrency)).collect();
+        let credit = Arc::new(Semaphore::new(config.in_flight));
+        let shared = Shared {
+            graph,
+            started: Instant::now(),
+            slots,
+            traces: Mutex::default(),
+            tenants: Mutex::default(),
+            credit,
+            stopping: AtomicBool::new(false),
+            ended: Notify::new(),
+            tasks: TaskTracker::new(),
+            config,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The graph that runs.
+    pub fn graph(&self) -> &Graph {
+        &self.shared.graph
+    }
+
+    /// Takes a request on as soon as there is credit for it. Its results come out of the handle; dropping the handle cancels it.
+    pub async fn submit(&self, submission: Submission) -> Result<Handle, Error> {
+        let shared = &self.shared;
+        let bytes = submission.payload.text().len();
+        if bytes > shared.config.payload {
+            return Err(Error::TooLarge { bytes, max: shared.config.payload });
+        }
+        let tenant = shared.tenant(&submission.origin.tenant);
+        let mut credit = Vec::with_capacity(2);
+        for semaphore in [&tenant.credit, &shared.credit] {
+            credit.push(Arc::clone(semaphore).acquire_owned().await.map_err(|_| Error::Stopped)?);
+        }
+        let trace = shared.open(submission.origin, submission.deadline, tenant, credit)?;
+        let message = Message {
+            id: MessageId::INPUT,
+            parent: None,
+            source: None,
+            payload: submission.payload,
+            meta: submission.meta,
+            topic: submission.topic,
+            priority: submission.priority,
+            turn: 0,
+        };
+        shared.enter(&trace, message);
+        Ok(Handle::new(trace))
+    }
+
+    /// Ends a trace as cancelled. False if no trace in flight has this id.
+    pub fn cancel(&self, trace: &str) -> bool {
+        let found = lock(&self.shared.traces).get(trace).cloned();
+        found.is_some_and(|trace| self.shared.end(&trace, End::Cancelled, "somebody cancelled the trace"))
+    }
+
+    /// Traces that have not ended.
+    pub fn in_flight(&self) -> usize {
+        lock(&self.shared.traces).len()
+    }
+
+    /// Takes on nothing more, waits up to `grace` for what is in flight, and ends the rest as stopped. When it returns, nothing
+    /// of the flow runs any more.
+    pub async fn stop(&self, grace: Duration) {
+        let shared = &self.shared;
+        shared.stopping.store(true, Ordering::SeqCst);
+        shared.credit.close();
+        for tenant in lock(&shared.tenants).values() {
+            tenant.credit.close();
+        }
+        if tokio::time::timeout(grace, shared.wait_until_idle()).await.is_err() {
+            let rest: Vec<Arc<Trace>> = lock(&shared.traces).values().cloned().collect();
+            for trace in rest {
+                shared.end(&trace, End::Stopped, "the flow was stopped before this trace could end");
+            }
+            shared.wait_until_idle().await;
+        }
+        shared.tasks.close();
+        shared.tasks.wait().await;
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn tenant(&self, name: &Arc<str>) -> Arc<Tenant> {
+        let mut tenants = lock(&self.tenants);
+        if let Some(tenant) = tenants.get(name) {
+            return Arc::clone(tenant);
+        }
+        // Whoever is not in use any more makes place: tenants are as many as have traces in flight.
+        tenants.retain(|_, tenant| Arc::strong_count(tenant) > 1);
+        let tenant = Arc::new(Tenant::new(self.graph.edges().len(), self.config.in_flight_per_tenant));
+        if self.stopping.load(Ordering::SeqCst) {
+            tenant.credit.close();
+        }
+        tenants.insert(Arc::clone(name), Arc::clone(&tenant));
+        tenant
+    }
+
+    fn open(
+        self: &Arc<Self>,
+        origin: Origin,
+        deadline: Option<Duration>,
+        tenant: Arc<Tenant>,
+        credit: Vec<tokio::sync::OwnedSemaphorePermit>,
+    ) -> Result<Arc<Trace>, Error> {
+        let now = Instant::now();
+        let deadline = deadline.into_iter().chain(self.config.budget.deadline).min().and_then(|left| now.checked_add(left));
+        let state = State {
+            phase: Phase::Running,
+            next_event: 0,
+            live: 0,
+            running: 0,
+            nodes: self.graph.nodes().iter().map(|_| Place::default()).collect(),
+            outbox: BTreeMap::new(),
+            joins: Joins::default(),
+            reader: std::collections::VecDeque::new(),
+            streams: BTreeMap::new(),
+            outputs: 0,
+            credit,
+        };
+        let trace = Arc::new(Trace {
+            key: node_key(&origin.trace),
+            origin,
+            deadline,
+            started: now,
+            cancelled: CancellationToken::new(),
+            tenant,
+            flow: Arc::clone(self),
+            fuel_used: AtomicU64::new(0),
+            hops: AtomicU64::new(0),
+            state: Mutex::new(state),
+            readable: Notify::new(),
+            writable: Notify::new(),
+        });
+        let mut traces = lock(&self.traces);
+        if self.stopping.load(Ordering::SeqCst) {
+            return Err(Error::Stopped);
+        }
+        if traces.contains_key(&trace.origin.trace) {
+            return Err(Error::Duplicate(Arc::clone(&trace.origin.trace)));
+        }
+        traces.insert(Arc::clone(&trace.origin.trace), Arc::clone(&trace));
+        drop(traces);
+        if let Some(deadline) = deadline {
+            self.watch_deadline(Arc::clone(&trace), deadline);
+        }
+        Ok(trace)
+    }
+
+    fn watch_deadline(self: &Arc<Self>, trace: Arc<Trace>, deadline: Instant) {
+        let shared = Arc::clone(self);
+        let watch = async move {
+            tokio::select! {
+                () = trace.cancelled.cancelled() => {}
+                () = tokio::time::sleep_until(deadline) => {
+                    let after = deadline - trace.started;
+                    let message = format!("the deadline of {after:?} has passed; raise it with `budget.deadline`");
+                    shared.end(&trace, End::DeadlineExceeded, &message);
+                }
+            }
+        };
+        self.tasks.spawn_on(watch.instrument(debug_span!("deadline")), &self.config.timers);
+    }
+
+    async fn wait_until_idle(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if lock(&self.traces).is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Forgets a trace that has ended.
+    pub(crate) fn forget(&self, trace: &Trace) {
+        lock(&self.traces).remove(&trace.origin.trace);
+        self.ended.notify_waiters();
+    }
+
+    /// Ends a trace early, unless it is ending already.
+    pub(crate) fn end(self: &Arc<Self>, trace: &Arc<Trace>, end: End, message: &str) -> bool {
+        let error = Some(TraceError::new(end.name(), message));
+        self.end_with(trace, Terminal { end, outputs: 0, error })
+    }
+
+    /// Runs a job in a task of its own.
+    pub(crate) fn spawn(self: &Arc<Self>, job: Job) {
+        let run = Arc::clone(self).run(job).instrument(debug_span!("node"));
+        self.tasks.spawn_on(run, &self.config.compute);
+    }
+
+    /// Runs a job and whatever it makes ready first.
+    async fn run(self: Arc<Self>, mut job: Job) {
+        loop {
+            // Lets other tasks have a turn now and then, however long the chain.
+            tokio::task::coop::consume_budget().await;
+            let started = self.config.observer.is_some().then(Instant::now);
+            let report = self.attempt(&job).await;
+            let latency = started.map_or(Duration::ZERO, |started| started.elapsed());
+            match self.finish(job, report, latency) {
+                Some(next) => job = next,
+                None => return,
+            }
+        }
+    }
+
+    /// One attempt within its limits; none if the trace ended meanwhile.
+    async fn attempt(&self, job: &Job) -> Option<Report> {
+        let trace = &job.trace;
+        let node = &self.graph.nodes()[job.node];
+        let Kind::Run { invoke, input, output } = &node.kind else { return None };
+        let message = &job.envelope.message;
+        if let Some(schema) = input
+            && node.policy.validate.input()
+            && let Err(why) = schema.check(message.payload.value())
+        {
+            let why = format!("the payload does not fit the input of `{}`: {why}", node.name);
+            return Some(Report::from(Err(Failure::new(FailureKind::InvalidInput, why))));
+        }
+        let timeout = node.policy.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let call = Call {
+            ctx: Context { trace: Arc::clone(trace), node: job.node, attempt: job.envelope.attempt },
+            message: Arc::clone(message),
+            attempt: job.envelope.attempt,
+            deadline: timeout.into_iter().chain(trace.deadline).min(),
+        };
+        let mut report = self.guard(trace, timeout, async { invoke.invoke(call).await }).await?;
+        if let Some(schema) = output
+            && node.policy.validate.output()
+            && let Err(why) = check_outputs(schema, &report)
+        {
+            let why = format!("an output of `{}` does not fit its own schema: {why}", node.name);
+            report.result = Err(Failure::new(FailureKind::InvalidInput, why));
+        }
+        if let Some(bytes) = largest(&report).filter(|bytes| *bytes > self.config.payload) {
+            let (used, max) = (bytes as u64, self.config.payload as u64);
+            report.result = Err(Failure::limit(FailureKind::Exhausted, "payload", used, max, "`budget.payload`"));
+        }
+        Some(report)
+    }
+
+    /// Polls a computation; ends it when its time is up or its trace ends; turns a panic into a failure.
+    async fn guard(&self, trace: &Trace, timeout: Option<Instant>, work: impl Future<Output = Report>) -> Option<Report> {
+        let mut work = pin!(work);
+        let mut work = std::future::poll_fn(|cx| {
+            let polled = std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+            polled.unwrap_or_else(|_| {
+                let failure = Failure::new(FailureKind::Internal, "the node panicked; see the standard error for where");
+                Poll::Ready(Report::from(Err(failure)))
+            })
+        });
+        // Most native nodes are ready at once: no timer, no registration.
+        if let Poll::Ready(report) = std::future::poll_fn(|cx| Poll::Ready(pin!(&mut work).poll(cx))).await {
+            return Some(report);
+        }
+        let time_is_up = async {
+            match timeout {
+                Some(at) => self.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = trace.cancelled.cancelled() => None,
+            report = &mut work => Some(report),
+            () = time_is_up => {
+                let failure = Failure::new(FailureKind::TimedOut, "the attempt took longer than the node's `policy.timeout`");
+                Some(Report::from(Err(failure)))
+            }
+        }
+    }
+
+    /// Sleeps on the threads for timers, from whatever thread.
+    async fn sleep_until(&self, at: Instant) {
+        let sleep = {
+            let _on_timers = self.config.timers.enter();
+            tokio::time::sleep_until(at)
+        };
+        sleep.await;
+    }
+
+    /// Brings a failed message back after a pause, unless its trace ends first.
+    pub(crate) fn park(self: &Arc<Self>, job: Job, pause: Duration) {
+        let shared = Arc::clone(self);
+        let at = Instant::now().checked_add(pause);
+        let wait = async move {
+            let time_is_up = async {
+                match at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = job.trace.cancelled.cancelled() => {}
+                () = time_is_up => shared.retry(job),
+            }
+        };
+        self.tasks.spawn_on(wait.instrument(debug_span!("retry")), &self.config.timers);
+    }
+
+    fn enter(self: &Arc<Self>, trace: &Arc<Trace>, message: Message) {
+        self.with(trace, |step| {
+            let tenant = Arc::clone(&trace.origin.tenant);
+            step.event(|| EventKind::Accepted { tenant });
+            step.enter(&Arc::new(message));
+        });
+    }
+
+    /// A parked message's pause is over.
+    fn retry(self: &Arc<Self>, job: Job) {
+        let Job { trace, node, envelope } = job;
+        self.with(&trace, |step| step.resume(node, envelope));
+    }
+}
+
+fn check_outputs(schema: &crate::schema::Schema, report: &Report) -> Result<(), String> {
+    let returned = match &report.result {
+        Ok(Outcome::Outputs(outputs)) => outputs.as_slice(),
+        _ => &[],
+    };
+    report.emitted.iter().chain(returned).try_for_each(|output| schema.check(output.payload.value()))
+}
+
+/// The bytes of the largest payload that the node gives.
+fn largest(report: &Report) -> Option<usize> {
+    let returned = match &report.result {
+        Ok(Outcome::Outputs(outputs)) => outputs.iter().map(|output| output.payload.text().len()).max(),
+        Ok(Outcome::Again { memory: payload, .. } | Outcome::Final(payload)) => Some(payload.text().len()),
+        Err(_) => None,
+    };
+    report.emitted.iter().map(|output| output.payload.text().len()).chain(returned).max()
+}

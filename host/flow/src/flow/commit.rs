@@ -1,0 +1,294 @@
+//! What follows from an attempt: its emissions go on, joins fill, the trace ends. All of it happens in one step that holds the
+//! trace's lock and takes each room's and node's lock for a moment only; what concerns other traces is done after the step.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Shared;
+use crate::event::{EventKind, Id, micros};
+use crate::graph::{EdgeIndex, Node, NodeIndex};
+use crate::message::Payload;
+use crate::node::{Failure, FailureKind, Outcome, Output, Receipt, Report};
+use crate::policy::OnFailure;
+use crate::rooms::{Tenant, lock};
+use crate::trace::{End, Envelope, Job, Phase, State, Terminal, Trace, TraceError};
+
+/// What a step leaves to be done without the trace's lock.
+#[derive(Default)]
+pub(super) struct After {
+    /// Ready to run; the first one in the task that made it ready.
+    pub(super) first: Option<Job>,
+    pub(super) others: Vec<Job>,
+    /// Places that became free.
+    pub(super) places: Vec<(Arc<Tenant>, EdgeIndex)>,
+    /// Slots that were taken and are not needed.
+    pub(super) slots: Vec<NodeIndex>,
+    /// Failed attempts to try again.
+    pub(super) parked: Vec<(Job, Duration)>,
+}
+
+impl After {
+    pub(super) fn start(&mut self, job: Job) {
+        if self.first.is_none() {
+            self.first = Some(job);
+        } else {
+            self.others.push(job);
+        }
+    }
+}
+
+impl Shared {
+    /// Commits an attempt (none: it was dropped because its trace is ending), and returns a job for the same task.
+    pub(super) fn finish(self: &Arc<Self>, job: Job, report: Option<Report>, latency: Duration) -> Option<Job> {
+        let (trace, node) = (Arc::clone(&job.trace), job.node);
+        let mut after = After::default();
+        self.step(&trace, &mut after, |step| step.finish(job, report, latency));
+        after.slots.push(node);
+        let (first, others) = self.after(after);
+        for job in others {
+            self.spawn(job);
+        }
+        first
+    }
+
+    /// Changes a trace from outside of a node; what becomes ready gets tasks of its own.
+    pub(crate) fn with<T>(self: &Arc<Self>, trace: &Arc<Trace>, change: impl FnOnce(&mut Step<'_>) -> T) -> T {
+        let mut after = After::default();
+        let result = self.step(trace, &mut after, change);
+        let (first, others) = self.after(after);
+        for job in first.into_iter().chain(others) {
+            self.spawn(job);
+        }
+        result
+    }
+
+    /// Ends a trace early with this terminal, unless it is ending already.
+    pub(super) fn end_with(self: &Arc<Self>, trace: &Arc<Trace>, terminal: Terminal) -> bool {
+        self.with(trace, |step| step.end(terminal))
+    }
+
+    fn step<T>(self: &Arc<Self>, trace: &Arc<Trace>, after: &mut After, change: impl FnOnce(&mut Step<'_>) -> T) -> T {
+        let mut state = lock(&trace.state);
+        let mut step = Step { flow: self, trace, state: &mut state, after, emptied: Vec::new() };
+        let result = change(&mut step);
+        step.settle();
+        result
+    }
+
+    /// Passes freed places and slots on. Returns the jobs that are ready, the first one apart.
+    fn after(self: &Arc<Self>, mut after: After) -> (Option<Job>, Vec<Job>) {
+        loop {
+            for (job, pause) in after.parked.drain(..) {
+                self.park(job, pause);
+            }
+            if let Some((tenant, edge)) = after.places.pop() {
+                if let Some(next) = tenant.leave(edge) {
+                    self.step(&next, &mut after, |step| step.take_place(edge));
+                }
+            } else if let Some(node) = after.slots.pop() {
+                if let Some(next) = self.slots[node].give_back() {
+                    self.step(&next, &mut after, |step| step.take_slot(node));
+                }
+            } else {
+                break;
+            }
+        }
+        (after.first, after.others)
+    }
+}
+
+/// One change to one trace.
+pub(crate) struct Step<'a> {
+    pub(super) flow: &'a Arc<Shared>,
+    pub(super) trace: &'a Arc<Trace>,
+    pub(super) state: &'a mut State,
+    pub(super) after: &'a mut After,
+    /// Groups whose last message on the way is gone.
+    pub(super) emptied: Vec<u64>,
+}
+
+// === an attempt's end ===
+
+impl Step<'_> {
+    pub(super) fn finish(&mut self, job: Job, report: Option<Report>, latency: Duration) {
+        self.state.running -= 1;
+        let Some(Report { result, emitted, receipt }) = report else { return };
+        self.trace.fuel_used.fetch_add(receipt.fuel, Ordering::Relaxed);
+        if !matches!(self.state.phase, Phase::Running) {
+            return;
+        }
+        match result.and_then(|outcome| self.check_targets(job.node, &outcome, &emitted).map(|()| outcome)) {
+            Ok(outcome) => self.succeed(job, outcome, emitted, receipt, latency),
+            Err(failure) => self.fail(job, failure, receipt, latency),
+        }
+        self.check_fuel();
+    }
+
+    pub(super) fn succeed(&mut self, job: Job, outcome: Outcome, emitted: Vec<Output>, receipt: Receipt, latency: Duration) {
+        let node = self.node(job.node);
+        let Envelope { message, lineage, attempt, .. } = job.envelope;
+        let (returned, turn, answer) = match outcome {
+            Outcome::Outputs(outputs) => (outputs, None, None),
+            Outcome::Again { memory, tokens_used } => (Vec::new(), Some((memory, tokens_used)), None),
+            Outcome::Final(payload) => (Vec::new(), None, Some(payload)),
+        };
+        let count = emitted.len() + returned.len();
+        let name = &node.name;
+        self.event(|| EventKind::Succeeded {
+            node: Arc::clone(name),
+            message: Id(message.id),
+            attempt,
+            latency_us: micros(latency),
+            emitted: count,
+            receipt,
+        });
+        self.state.nodes[job.node].busy -= 1;
+        self.emit(job.node, &message, &lineage, emitted.into_iter().chain(returned), count);
+        let index = count as u64;
+        if let Some(payload) = answer {
+            let output = Output::new(payload);
+            let answer = self.message(node, &message, index, output);
+            self.send(self.output_edge(job.node), &Arc::new(answer), &lineage);
+        }
+        if let Some((memory, tokens_used)) = turn {
+            self.next_turn(job.node, &message, &lineage, index, memory, tokens_used);
+        }
+        self.consume(&lineage);
+        // An ordered node holds its trace's next message back until this one is done.
+        self.line_up(job.node);
+    }
+
+    pub(super) fn fail(&mut self, job: Job, failure: Failure, receipt: Receipt, latency: Duration) {
+        let node = self.node(job.node);
+        let name = &node.name;
+        let (id, attempt) = (Id(job.envelope.message.id), job.envelope.attempt);
+        self.event(|| EventKind::Failed {
+            node: Arc::clone(name),
+            message: id,
+            attempt,
+            latency_us: micros(latency),
+            code: failure.kind,
+            error: failure.message.clone(),
+            receipt,
+        });
+        let retries_left = attempt <= node.policy.retries;
+        if retries_left && node.policy.retry_on.contains(&failure.kind) {
+            let pause = node.policy.backoff.pause(attempt, self.trace.key, job.envelope.message.id);
+            let pause = pause.max(failure.retry_after.unwrap_or_default());
+            self.event(|| EventKind::Retry {
+                node: Arc::clone(name),
+                message: id,
+                attempt: attempt + 1,
+                pause_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+            });
+            let envelope = Envelope { attempt: attempt + 1, on: None, ..job.envelope };
+            self.after.parked.push((Job { envelope, ..job }, pause));
+            return;
+        }
+        self.state.nodes[job.node].busy -= 1;
+        let then = match &node.policy.on_failure {
+            OnFailure::Fail => "fail".to_owned(),
+            OnFailure::Drop => "drop".to_owned(),
+            OnFailure::To(target) => target.clone(),
+        };
+        self.event(|| EventKind::GaveUp { node: Arc::clone(name), message: id, then });
+        self.give_up(job, failure);
+    }
+
+    /// The last attempt failed: the policy decides what that means.
+    pub(super) fn give_up(&mut self, job: Job, failure: Failure) {
+        let node = self.node(job.node);
+        let Envelope { message, lineage, attempt, .. } = job.envelope;
+        let error = TraceError::at(&node.name, attempt, failure);
+        match (&node.policy.on_failure, node.on_failure) {
+            (OnFailure::To(_), Some(edge)) => {
+                let text = format!("{{\"error\":{},\"payload\":{}}}", json!(error), message.payload.text());
+                match Payload::parse(text) {
+                    Ok(payload) => {
+                        let report = self.message(node, &message, u64::MAX, Output::new(payload));
+                        self.send(edge, &Arc::new(report), &lineage);
+                    }
+                    Err(_) => {
+                        self.end(Terminal { end: End::Failed, outputs: 0, error: Some(error) });
+                        return;
+                    }
+                }
+            }
+            (OnFailure::Drop, _) => self.state.joins.fail(&lineage),
+            (OnFailure::Fail | OnFailure::To(_), _) => {
+                self.end(Terminal { end: End::Failed, outputs: 0, error: Some(error) });
+                return;
+            }
+        }
+        self.consume(&lineage);
+        self.line_up(job.node);
+    }
+
+    pub(super) fn check_targets(&self, node: NodeIndex, outcome: &Outcome, emitted: &[Output]) -> Result<(), Failure> {
+        let returned: &[Output] = if let Outcome::Outputs(outputs) = outcome { outputs } else { &[] };
+        for name in emitted.iter().chain(returned).flat_map(|output| &output.to) {
+            if self.successor(node, name).is_none() {
+                let node = self.node(node);
+                let known: Vec<&str> = node.successors.iter().map(|edge| &*self.target(*edge).name).collect();
+                let message =
+                    format!("`{}` sent to `{name}`, which is not one of its successors: {}", node.name, known.join(", "));
+                return Err(Failure::new(FailureKind::NotFound, message));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_fuel(&mut self) {
+        let used = self.trace.fuel_used.load(Ordering::Relaxed);
+        if let Some(max) = self.flow.config.budget.fuel.filter(|max| used >= *max) {
+            self.exhausted("fuel", used, max, None, None);
+        }
+    }
+
+    pub(super) fn exhausted(&mut self, limit: &str, used: u64, max: u64, node: Option<NodeIndex>, partial: Option<&Payload>) {
+        let setting = if limit == "turns" { "the node's `policy.turns`".to_owned() } else { format!("`budget.{limit}`") };
+        let mut error = TraceError::new(
+            End::BudgetExhausted.name(),
+            format!("budget `{limit}` used up: {used} of {max}; raise it with {setting}"),
+        );
+        error.node = node.map(|node| Arc::clone(&self.node(node).name));
+        let mut detail = json!({ "limit": limit, "used": used, "max": max });
+        if let Some(partial) = partial {
+            detail["partial"] = partial.value().clone();
+        }
+        error.detail = Some(detail);
+        self.end(Terminal { end: End::BudgetExhausted, outputs: 0, error: Some(error) });
+    }
+}
+
+// === the graph ===
+
+impl<'a> Step<'a> {
+    pub(super) fn event(&mut self, kind: impl FnOnce() -> EventKind) {
+        self.trace.event(self.state, kind);
+    }
+
+    pub(super) fn node(&self, node: NodeIndex) -> &'a Node {
+        &self.flow.graph.nodes()[node]
+    }
+
+    pub(super) fn target(&self, edge: EdgeIndex) -> &'a Node {
+        self.node(self.flow.graph.edges()[edge].to)
+    }
+
+    pub(super) fn successor(&self, node: NodeIndex, name: &str) -> Option<EdgeIndex> {
+        self.node(node).successors.iter().copied().find(|edge| &*self.target(*edge).name == name)
+    }
+
+    /// Every node has an edge out of the flow behind the graph's own: for a node without successors, and for final answers.
+    pub(super) fn output_edge(&self, node: NodeIndex) -> EdgeIndex {
+        self.flow.graph.edges().len() + node
+    }
+
+    pub(super) fn sender(&self, edge: EdgeIndex) -> NodeIndex {
+        self.flow.graph.edges().get(edge).map_or_else(|| edge - self.flow.graph.edges().len(), |edge| edge.from)
+    }
+}

@@ -1,0 +1,323 @@
+//! Where a message goes: to a slot, a queue, the trace's outbox, a join, the reader.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::commit::Step;
+use crate::event::{EventKind, Id};
+use crate::graph::{EdgeIndex, Kind, Node, NodeIndex};
+use crate::join::{self, Frame, Lineage};
+use crate::message::{Message, Payload};
+use crate::node::Output;
+use crate::trace::{Envelope, Item, Job, Phase};
+
+impl Step<'_> {
+    /// Sends the input on to every input of the graph.
+    pub(super) fn enter(&mut self, message: &Arc<Message>) {
+        // Counted as one while it is handed out, so that the trace does not end between two inputs.
+        self.state.live += 1;
+        for &node in self.flow.graph.inputs() {
+            self.arrive(node, None, message, &None);
+        }
+        self.state.live -= 1;
+    }
+
+    pub(super) fn emit(
+        &mut self,
+        from: NodeIndex,
+        parent: &Arc<Message>,
+        lineage: &Lineage,
+        outputs: impl Iterator<Item = Output>,
+        count: usize,
+    ) {
+        let node = self.node(from);
+        let groups: Vec<(NodeIndex, u64)> =
+            node.joined_by.iter().map(|&join| (join, self.state.joins.open(join, parent, lineage, count as u64))).collect();
+        for (index, mut output) in outputs.enumerate() {
+            let index = index as u64;
+            let to = std::mem::take(&mut output.to);
+            let message = Arc::new(self.message(node, parent, index, output));
+            let mut place = if count > 1 { join::extend(lineage, index) } else { lineage.clone() };
+            for &(join, group) in &groups {
+                place = Some(Arc::new(Frame { join, group, path: vec![index], outer: place }));
+            }
+            if node.successors.is_empty() {
+                self.send(self.output_edge(from), &message, &place);
+            } else if to.is_empty() {
+                for &edge in &node.successors {
+                    self.send(edge, &message, &place);
+                }
+            } else {
+                for name in &to {
+                    if let Some(edge) = self.successor(from, name) {
+                        self.send(edge, &message, &place);
+                    }
+                }
+            }
+        }
+        for (_, group) in groups {
+            if self.state.joins.groups.get(&group).is_some_and(|group| group.live == 0) {
+                self.emptied.push(group);
+            }
+        }
+    }
+
+    pub(super) fn message(&self, from: &Node, parent: &Message, index: u64, output: Output) -> Message {
+        Message {
+            id: parent.id.child(from.key, index),
+            parent: Some(parent.id),
+            source: Some(Arc::clone(&from.name)),
+            payload: output.payload,
+            meta: parent.meta.with(output.meta),
+            topic: output.topic.or_else(|| parent.topic.clone()),
+            priority: output.priority.unwrap_or(parent.priority),
+            turn: 0,
+        }
+    }
+
+    pub(super) fn send(&mut self, edge: EdgeIndex, message: &Arc<Message>, lineage: &Lineage) {
+        if !matches!(self.state.phase, Phase::Running) {
+            return;
+        }
+        let max = self.flow.config.budget.messages;
+        if self.state.live >= max {
+            self.exhausted("messages", self.state.live, max, None, None);
+            return;
+        }
+        match self.flow.graph.edges().get(edge) {
+            Some(to) => self.arrive(to.to, Some(edge), message, lineage),
+            None => self.leave_flow(edge, message, lineage),
+        }
+    }
+
+    pub(super) fn arrive(&mut self, node: NodeIndex, edge: Option<EdgeIndex>, message: &Arc<Message>, lineage: &Lineage) {
+        if !matches!(self.state.phase, Phase::Running) {
+            return;
+        }
+        let reaches = &self.flow.graph.nodes()[node].reaches;
+        let lineage = join::retain(lineage, &|frame| reaches.contains(&frame.join));
+        self.state.joins.enter(&lineage);
+        self.state.live += 1;
+        let envelope = Envelope { message: Arc::clone(message), lineage, attempt: 1, on: None };
+        match &self.node(node).kind {
+            Kind::Run { .. } => self.enqueue(node, edge, envelope),
+            Kind::Join(rule) => self.gather(node, edge, rule, envelope),
+            Kind::Discard => {
+                let name = &self.node(node).name;
+                self.event(|| EventKind::Discarded { node: Arc::clone(name), message: Id(message.id) });
+                self.consume(&envelope.lineage);
+            }
+        }
+    }
+
+    /// Starts a message, queues it, or holds it back in the trace until its edge has room.
+    pub(super) fn enqueue(&mut self, node: NodeIndex, edge: Option<EdgeIndex>, mut envelope: Envelope) {
+        let held_back = edge.is_some_and(|edge| self.state.outbox.contains_key(&edge));
+        if !held_back && self.state.nodes[node].queue.is_empty() && self.may_start(node) && self.flow.slots[node].take() {
+            self.start(node, envelope);
+            return;
+        }
+        let name = &self.node(node).name;
+        let id = Id(envelope.message.id);
+        if let Some(edge) = edge {
+            let capacity = self.flow.graph.edges()[edge].queue;
+            if held_back || !self.trace.tenant.enter(edge, capacity, self.trace) {
+                self.event(|| EventKind::Blocked { node: Arc::clone(name), message: id });
+                self.hold_back(edge, envelope);
+                return;
+            }
+            envelope.on = Some(edge);
+        }
+        self.event(|| EventKind::Queued { node: Arc::clone(name), message: id });
+        self.state.nodes[node].queue.push_back(envelope);
+        self.line_up(node);
+    }
+
+    pub(super) fn hold_back(&mut self, edge: EdgeIndex, envelope: Envelope) {
+        let from = self.sender(edge);
+        self.state.nodes[from].blocked += 1;
+        self.state.outbox.entry(edge).or_default().push_back(envelope);
+    }
+
+    /// Takes the oldest message that waits for this edge.
+    pub(super) fn let_go(&mut self, edge: EdgeIndex) -> Option<Envelope> {
+        let waiting = self.state.outbox.get_mut(&edge)?;
+        let envelope = waiting.pop_front();
+        if waiting.is_empty() {
+            self.state.outbox.remove(&edge);
+        }
+        let from = self.sender(edge);
+        self.state.nodes[from].blocked -= 1;
+        envelope
+    }
+
+    /// A place on an edge has become this trace's.
+    pub(super) fn take_place(&mut self, edge: EdgeIndex) {
+        let Some(mut envelope) = self.let_go(edge) else {
+            self.free_place(edge);
+            return;
+        };
+        let node = self.flow.graph.edges()[edge].to;
+        envelope.on = Some(edge);
+        self.state.nodes[node].queue.push_back(envelope);
+        // The rest takes what room there is; where there is none, the trace is in line again.
+        let capacity = self.flow.graph.edges()[edge].queue;
+        while self.state.outbox.contains_key(&edge) && self.trace.tenant.enter(edge, capacity, self.trace) {
+            if let Some(mut envelope) = self.let_go(edge) {
+                envelope.on = Some(edge);
+                self.state.nodes[node].queue.push_back(envelope);
+            }
+        }
+        self.line_up(node);
+        self.line_up(self.sender(edge));
+    }
+
+    pub(super) fn leave_flow(&mut self, edge: EdgeIndex, message: &Arc<Message>, lineage: &Lineage) {
+        self.state.live += 1;
+        let lineage = join::retain(lineage, &|_| false);
+        let envelope = Envelope { message: Arc::clone(message), lineage, attempt: 1, on: None };
+        if self.state.outbox.contains_key(&edge) || self.state.reader.len() >= self.flow.config.reader {
+            self.hold_back(edge, envelope);
+        } else {
+            self.hand_over(edge, &envelope);
+        }
+    }
+
+    pub(super) fn hand_over(&mut self, edge: EdgeIndex, envelope: &Envelope) {
+        let node = Arc::clone(&self.node(self.sender(edge)).name);
+        let name = &node;
+        self.event(|| EventKind::Output { node: Arc::clone(name), message: Id(envelope.message.id) });
+        self.state.reader.push_back(Item::Output { node, message: Arc::clone(&envelope.message) });
+        self.state.outputs += 1;
+        self.trace.readable.notify_one();
+        self.consume(&envelope.lineage);
+    }
+
+    pub(super) fn free_place(&mut self, edge: EdgeIndex) {
+        self.after.places.push((Arc::clone(&self.trace.tenant), edge));
+    }
+
+    /// The reader took something: outputs that were held back follow.
+    pub(crate) fn reader_moved(&mut self) {
+        let first_output = self.flow.graph.edges().len();
+        while self.state.reader.len() < self.flow.config.reader
+            && let Some((&edge, _)) = self.state.outbox.range(first_output..).next()
+            && let Some(envelope) = self.let_go(edge)
+        {
+            self.hand_over(edge, &envelope);
+            self.line_up(self.sender(edge));
+        }
+    }
+
+    /// The trace has ended and its reader knows.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state.phase, Phase::Ended(None))
+    }
+
+    /// Takes what the reader may have next.
+    pub(crate) fn read(&mut self) -> Option<Item> {
+        let item = self.state.reader.pop_front();
+        if item.is_some() {
+            self.reader_moved();
+            self.trace.writable.notify_waiters();
+            return item;
+        }
+        match &mut self.state.phase {
+            Phase::Ended(terminal) => terminal.take().map(Item::End),
+            Phase::Running | Phase::Ending(_) => None,
+        }
+    }
+}
+
+// === starting ===
+
+impl Step<'_> {
+    /// A node starts nothing for a trace whose emissions still wait for room, and an ordered node one message at a time.
+    pub(super) fn may_start(&self, node: NodeIndex) -> bool {
+        let place = &self.state.nodes[node];
+        matches!(self.state.phase, Phase::Running) && place.blocked == 0 && !(self.node(node).policy.ordered && place.busy > 0)
+    }
+
+    /// Starts what can start, or puts the trace in line for a slot.
+    pub(super) fn line_up(&mut self, node: NodeIndex) {
+        while !self.state.nodes[node].listed && !self.state.nodes[node].queue.is_empty() && self.may_start(node) {
+            if !self.flow.slots[node].take_or_wait(self.trace) {
+                self.state.nodes[node].listed = true;
+                return;
+            }
+            if let Some(envelope) = self.state.nodes[node].queue.pop_front() {
+                self.start(node, envelope);
+            }
+        }
+    }
+
+    /// A slot has become this trace's.
+    pub(super) fn take_slot(&mut self, node: NodeIndex) {
+        self.state.nodes[node].listed = false;
+        let envelope = if self.may_start(node) { self.state.nodes[node].queue.pop_front() } else { None };
+        match envelope {
+            Some(envelope) => {
+                self.start(node, envelope);
+                self.line_up(node);
+            }
+            None => self.after.slots.push(node),
+        }
+    }
+
+    /// Makes a job of a message whose slot is taken.
+    pub(super) fn start(&mut self, node: NodeIndex, mut envelope: Envelope) {
+        if let Some(edge) = envelope.on.take() {
+            self.free_place(edge);
+        }
+        let hops = self.trace.hops.fetch_add(1, Ordering::Relaxed);
+        let max = self.flow.config.budget.hops;
+        if hops >= max {
+            self.after.slots.push(node);
+            self.exhausted("hops", hops, max, Some(node), None);
+            return;
+        }
+        self.state.running += 1;
+        self.state.nodes[node].busy += 1;
+        let name = &self.node(node).name;
+        let pending = self.state.live;
+        self.event(|| EventKind::Started {
+            node: Arc::clone(name),
+            message: Id(envelope.message.id),
+            attempt: envelope.attempt,
+            pending,
+        });
+        self.after.start(Job { trace: Arc::clone(self.trace), node, envelope });
+    }
+
+    /// A failed message's pause is over: it goes ahead of those that came after it.
+    pub(super) fn resume(&mut self, node: NodeIndex, envelope: Envelope) {
+        if matches!(self.state.phase, Phase::Running) {
+            self.state.nodes[node].busy -= 1;
+            self.state.nodes[node].queue.push_front(envelope);
+            self.line_up(node);
+        }
+    }
+
+    pub(super) fn next_turn(
+        &mut self,
+        node: NodeIndex,
+        message: &Message,
+        lineage: &Lineage,
+        index: u64,
+        memory: Payload,
+        tokens: u64,
+    ) {
+        let turn = message.turn + 1;
+        let max = self.node(node).policy.turns;
+        if turn >= max {
+            self.exhausted("turns", turn.into(), max.into(), Some(node), Some(&memory));
+            return;
+        }
+        if let Some(max) = self.flow.config.budget.tokens.filter(|max| tokens >= *max) {
+            self.exhausted("tokens", tokens, max, Some(node), Some(&memory));
+            return;
+        }
+        let next = Message { turn, ..self.message(self.node(node), message, index, Output::new(memory)) };
+        self.arrive(node, None, &Arc::new(next), lineage);
+    }
+}

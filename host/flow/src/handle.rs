@@ -1,0 +1,60 @@
+//! The reader's end of one trace.
+
+use std::sync::Arc;
+
+use crate::context::Origin;
+use crate::trace::{End, Item, Terminal, Trace};
+
+/// What comes out of one trace: chunks, progress and outputs, then exactly one end. Dropping it cancels the trace.
+#[derive(Debug)]
+pub struct Handle {
+    trace: Arc<Trace>,
+}
+
+impl Handle {
+    pub(crate) fn new(trace: Arc<Trace>) -> Self {
+        Self { trace }
+    }
+
+    /// The next item; none after [`Item::End`]. May be dropped and called again.
+    pub async fn next(&mut self) -> Option<Item> {
+        loop {
+            let readable = self.trace.readable.notified();
+            let (item, ended) = self.trace.flow.with(&self.trace, |step| (step.read(), step.is_over()));
+            match item {
+                Some(item) => return Some(item),
+                None if ended => return None,
+                None => readable.await,
+            }
+        }
+    }
+
+    /// The outputs' payloads and the end; chunks and progress are passed over.
+    pub async fn finish(mut self) -> (Vec<crate::message::Payload>, Terminal) {
+        let mut outputs = Vec::new();
+        while let Some(item) = self.next().await {
+            match item {
+                Item::Output { message, .. } => outputs.push(message.payload.clone()),
+                Item::End(terminal) => return (outputs, terminal),
+                Item::Chunk { .. } | Item::Progress { .. } => {}
+            }
+        }
+        unreachable!("a trace has an end, and only `next` takes it")
+    }
+
+    /// Trace id, tenant, user, session.
+    pub fn origin(&self) -> &Origin {
+        &self.trace.origin
+    }
+
+    /// Ends the trace as cancelled; its end still comes out of [`Handle::next`]. False if it is ending already.
+    pub fn cancel(&self) -> bool {
+        self.trace.flow.end(&self.trace, End::Cancelled, "its submitter cancelled the trace")
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.trace.flow.end(&self.trace, End::Cancelled, "nobody reads the trace any more");
+    }
+}

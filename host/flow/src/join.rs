@@ -1,0 +1,221 @@
+//! Joins: many messages become one.
+//!
+//! A join over `all: split` knows each call of `split` as a *group*. Every message that descends from one of the call's
+//! emissions and can still reach the join carries a [`Frame`] that names the group, and the group counts them; when the last
+//! one has arrived or ended, the group is whole. So members may multiply, be filtered or fail on their way, and groups nest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::graph::NodeIndex;
+use crate::message::{Message, Meta, Payload};
+
+/// When a join lets its messages go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Join {
+    /// When every message that came of one call of the node `of` has arrived or ended; in emission order.
+    All {
+        /// The node whose emissions are gathered.
+        of: String,
+        /// What happens if one of them failed on the way.
+        on_incomplete: OnIncomplete,
+    },
+    /// When `count` messages of the trace have arrived; by sender in declaration order, then by arrival.
+    Count {
+        /// How many.
+        count: usize,
+        /// What happens to fewer when the rest of the trace has ended.
+        on_incomplete: OnIncomplete,
+    },
+}
+
+/// What happens to a join that can no longer fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnIncomplete {
+    /// The trace fails with `join_incomplete`.
+    Fail,
+    /// What has arrived goes on.
+    Release,
+}
+
+/// A message's place in one group.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) join: NodeIndex,
+    pub(crate) group: u64,
+    /// The index at the split, then the index at each later node that emitted more than one.
+    pub(crate) path: Vec<u64>,
+    pub(crate) outer: Lineage,
+}
+
+/// The groups that a message belongs to, the innermost first.
+pub(crate) type Lineage = Option<Arc<Frame>>;
+
+/// Iterates from the innermost frame outwards.
+pub(crate) fn frames(lineage: &Lineage) -> impl Iterator<Item = &Frame> {
+    std::iter::successors(lineage.as_deref(), |frame| frame.outer.as_deref())
+}
+
+/// The lineage without the frames that `keep` refuses.
+pub(crate) fn retain(lineage: &Lineage, keep: &impl Fn(&Frame) -> bool) -> Lineage {
+    let frame = lineage.as_ref()?;
+    let outer = retain(&frame.outer, keep);
+    if !keep(frame) {
+        return outer;
+    }
+    let unchanged = match (&outer, &frame.outer) {
+        (Some(new), Some(old)) => Arc::ptr_eq(new, old),
+        (None, None) => true,
+        _ => false,
+    };
+    if unchanged {
+        return Some(Arc::clone(frame));
+    }
+    Some(Arc::new(Frame { join: frame.join, group: frame.group, path: frame.path.clone(), outer }))
+}
+
+/// The lineage of the `index`-th of several emissions: every path grows by the index.
+pub(crate) fn extend(lineage: &Lineage, index: u64) -> Lineage {
+    let frame = lineage.as_ref()?;
+    let mut path = frame.path.clone();
+    path.push(index);
+    Some(Arc::new(Frame { join: frame.join, group: frame.group, path, outer: extend(&frame.outer, index) }))
+}
+
+/// A message that waits in a join.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) message: Arc<Message>,
+    pub(crate) lineage: Lineage,
+    pub(crate) path: Vec<u64>,
+    pub(crate) sender: NodeIndex,
+}
+
+/// The emissions of one call of the node that a join is over.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) join: NodeIndex,
+    /// The message that the call handled: its envelope and lineage pass to the joined message.
+    pub(crate) parent: Arc<Message>,
+    pub(crate) base: Lineage,
+    /// Emissions of the call.
+    pub(crate) total: u64,
+    /// Copies of messages on their way that can still reach the join.
+    pub(crate) live: u64,
+    pub(crate) arrived: Vec<Member>,
+    /// Indexes of emissions that failed on the way.
+    pub(crate) failed: Vec<u64>,
+    /// Members went into an enclosing join instead: nothing is due here.
+    pub(crate) absorbed: bool,
+}
+
+impl Group {
+    /// The members in emission order.
+    pub(crate) fn take_members(&mut self) -> Vec<Member> {
+        let mut members = std::mem::take(&mut self.arrived);
+        members.sort_by(|left, right| (&left.path, left.sender).cmp(&(&right.path, right.sender)));
+        members
+    }
+
+    /// What the joined message says of missing members; nothing if all are there.
+    pub(crate) fn missing(&self, members: &[Member]) -> Option<Payload> {
+        let mut failed = self.failed.clone();
+        failed.sort_unstable();
+        failed.dedup();
+        let there = |index: u64| members.iter().any(|member| member.path.first() == Some(&index));
+        let discarded: Vec<u64> = (0..self.total).filter(|index| !there(*index) && !failed.contains(index)).collect();
+        if failed.is_empty() && discarded.is_empty() {
+            return None;
+        }
+        Some(json!({ "total": self.total, "failed": failed, "discarded": discarded }).into())
+    }
+}
+
+/// The groups and half-filled buckets of one trace.
+#[derive(Debug, Default)]
+pub(crate) struct Joins {
+    pub(crate) groups: BTreeMap<u64, Group>,
+    pub(crate) buckets: BTreeMap<NodeIndex, Vec<Member>>,
+    next: u64,
+}
+
+impl Joins {
+    /// Opens a group for one call of a node that `join` is over.
+    pub(crate) fn open(&mut self, join: NodeIndex, parent: &Arc<Message>, base: &Lineage, total: u64) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        let group = Group {
+            join,
+            parent: Arc::clone(parent),
+            base: base.clone(),
+            total,
+            live: 0,
+            arrived: Vec::new(),
+            failed: Vec::new(),
+            absorbed: false,
+        };
+        self.groups.insert(id, group);
+        id
+    }
+
+    /// One more copy is on its way in every group of this lineage.
+    pub(crate) fn enter(&mut self, lineage: &Lineage) {
+        for frame in frames(lineage) {
+            if let Some(group) = self.groups.get_mut(&frame.group) {
+                group.live += 1;
+            }
+        }
+    }
+
+    /// One copy is gone from every group of this lineage. Groups that this emptied are added to `emptied`, inner ones first:
+    /// an inner group may yet send a message on into an outer one.
+    pub(crate) fn leave(&mut self, lineage: &Lineage, emptied: &mut Vec<u64>) {
+        for frame in frames(lineage) {
+            if let Some(group) = self.groups.get_mut(&frame.group) {
+                group.live -= 1;
+                if group.live == 0 {
+                    emptied.push(frame.group);
+                }
+            }
+        }
+    }
+
+    /// A message with this lineage failed for good and its branch ends.
+    pub(crate) fn fail(&mut self, lineage: &Lineage) {
+        for frame in frames(lineage) {
+            if let Some(group) = self.groups.get_mut(&frame.group) {
+                group.failed.extend(frame.path.first());
+            }
+        }
+    }
+
+    /// Nothing is waiting here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.buckets.is_empty()
+    }
+}
+
+/// One array of the members' payloads, as they were written.
+pub(crate) fn gather(members: &[Member]) -> Box<str> {
+    let bytes = members.iter().map(|member| member.message.payload.text().len() + 1).sum::<usize>() + 2;
+    let mut text = String::with_capacity(bytes);
+    text.push('[');
+    for (position, member) in members.iter().enumerate() {
+        if position > 0 {
+            text.push(',');
+        }
+        text.push_str(member.message.payload.text());
+    }
+    text.push(']');
+    text.into_boxed_str()
+}
+
+/// Adds what is missing to a joined message's meta, under the key `join`.
+pub(crate) fn note_missing(meta: &Meta, missing: Option<Payload>) -> Meta {
+    match missing {
+        Some(missing) => meta.with(vec![("join".to_owned(), missing)]),
+        None => meta.clone(),
+    }
+}

@@ -1,0 +1,58 @@
+//! Messages, graph, queues, scheduler, traces and budgets of Floe.
+//!
+//! This crate decides *what runs when*. It refuses to know what computes a node (an [`Invoke`] may be a sandboxed plugin, a
+//! native function, a router, a map), and it knows no WebAssembly, network, files or environment.
+//!
+//! Start with [`Graph::builder`], run it with [`Flow::start`], and read what [`Flow::submit`] returns:
+//!
+//! ```
+//! use floe_flow::{Config, End, Flow, Graph, Item, Outcome, Payload, Policy, Submission, native};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let mut graph = Graph::builder("greet");
+//! graph.run("hello", native(|call| {
+//!     let name = call.message.payload.value().as_str().unwrap_or("world").to_owned();
+//!     Ok(Outcome::one(Payload::from(serde_json::json!(format!("Hello, {name}!")))))
+//! }), Policy::with_concurrency(1));
+//! let flow = Flow::start(graph.build().unwrap(), Config::on_current_runtime());
+//!
+//! let payload = Payload::parse("\"Floe\"").unwrap();
+//! let handle = flow.submit(Submission::new("trace-1", "me", payload)).await.unwrap();
+//! let (outputs, terminal) = handle.finish().await;
+//! assert_eq!(outputs[0].text(), "\"Hello, Floe!\"");
+//! assert_eq!(terminal.end, End::Completed);
+//! # }
+//! ```
+
+mod context;
+pub mod event;
+pub mod flow;
+pub mod graph;
+mod handle;
+mod join;
+mod map;
+mod message;
+mod node;
+mod policy;
+mod rooms;
+mod router;
+mod schema;
+mod trace;
+
+pub use context::{Chunk, Context, Origin, Remaining};
+pub use event::{Event, EventKind, Observer};
+pub use flow::{Budget, Config, Error, Flow, Submission};
+pub use graph::{Graph, Kind, Problem};
+pub use handle::Handle;
+pub use join::{Join, OnIncomplete};
+pub use map::{DEFAULT_MAP_CONCURRENCY, MapNode};
+pub use message::{Message, MessageId, Meta, NotJson, Payload};
+pub use node::{Call, Failure, FailureKind, Invoke, NodeSpec, Outcome, Output, Receipt, Report, SideEffect, native};
+pub use policy::{
+    Backoff, DEFAULT_BACKOFF, DEFAULT_BACKOFF_CAP, DEFAULT_BACKOFF_FACTOR, DEFAULT_RETRIES, DEFAULT_RETRY_ON, DEFAULT_TURNS,
+    OnFailure, Policy, Validate,
+};
+pub use router::{Router, Rule};
+pub use schema::{MAX_PATTERN_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_WORK, Schema};
+pub use trace::{End, Item, MAX_STREAMS, Terminal, TraceError};

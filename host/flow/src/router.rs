@@ -1,0 +1,252 @@
+//! Routers: nodes of the host that pass a message on, unchanged, to some of their successors.
+
+use std::collections::BTreeMap;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use cel::common::ast::{EntryExpr, Expr, IdedExpr};
+use cel::objects::{Key, Map};
+use cel::{Env, Program, Value};
+use serde_json::Value as Json;
+
+use crate::context::Origin;
+use crate::message::Message;
+use crate::node::{Call, Failure, FailureKind, Invoke, Outcome, Output, Report};
+
+/// What an expression may name.
+const VARIABLES: [&str; 4] = ["payload", "headers", "meta", "trace"];
+
+/// Chooses successors for each message.
+#[derive(Debug)]
+pub struct Router(Choice);
+
+#[derive(Debug)]
+enum Choice {
+    Rules { rules: Vec<Rule>, all: bool, env: SharedEnv },
+    Field { path: Vec<String>, to: BTreeMap<String, Vec<String>>, otherwise: Option<Vec<String>> },
+}
+
+struct SharedEnv(Arc<Env>);
+
+impl std::fmt::Debug for SharedEnv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("standard")
+    }
+}
+
+/// One line of a router.
+#[derive(Debug)]
+pub struct Rule {
+    when: Option<Program>,
+    to: Vec<String>,
+}
+
+impl Rule {
+    /// Matches where the CEL expression is true. It may use `payload`, `headers` (`tenant`, `topic`, `priority`), `meta` and
+    /// `trace`. The error is for whoever wrote the expression.
+    pub fn when(expression: &str, to: Vec<String>) -> Result<Self, String> {
+        let program =
+            Program::compile(expression).map_err(|errors| format!("`{expression}` is not a CEL expression: {errors}"))?;
+        if comprehension_depth(program.expression()) > 1 {
+            return Err(format!("`{expression}` nests one walk over a list in another, which can take too long; use one"));
+        }
+        let references = program.references();
+        let mut unknown: Vec<&str> = references.variables();
+        unknown.retain(|name| !VARIABLES.contains(name) && !name.starts_with('@'));
+        unknown.sort_unstable();
+        let bound = bound_names(program.expression());
+        if let Some(name) = unknown.iter().find(|name| !bound.contains(&(**name).to_owned())) {
+            return Err(format!("`{expression}` names `{name}`; there are `payload`, `headers`, `meta` and `trace`"));
+        }
+        Ok(Self { when: Some(program), to })
+    }
+
+    /// Matches what no earlier rule matched.
+    pub fn otherwise(to: Vec<String>) -> Self {
+        Self { when: None, to }
+    }
+}
+
+impl Router {
+    /// Tries rules in order: the first match decides or, with `all`, every match counts. No match ends the branch.
+    pub fn rules(rules: Vec<Rule>, all: bool) -> Self {
+        Self(Choice::Rules { rules, all, env: SharedEnv(Arc::new(Env::stdlib())) })
+    }
+
+    /// Looks up the text at a dotted path of the payload (a discriminator) in `to`; without an entry there, the text itself
+    /// names the successor unless `otherwise` says where the rest goes.
+    pub fn field(path: &str, to: BTreeMap<String, Vec<String>>, otherwise: Option<Vec<String>>) -> Self {
+        Self(Choice::Field { path: path.split('.').map(str::to_owned).collect(), to, otherwise })
+    }
+
+    /// Every successor that a rule can name, for checks and drawings: the name and the condition.
+    pub fn targets(&self) -> Vec<(&str, String)> {
+        match &self.0 {
+            Choice::Rules { rules, .. } => rules
+                .iter()
+                .enumerate()
+                .flat_map(|(position, rule)| {
+                    let label = if rule.when.is_some() { format!("rule {}", position + 1) } else { "else".to_owned() };
+                    rule.to.iter().map(move |to| (to.as_str(), label.clone()))
+                })
+                .collect(),
+            Choice::Field { path, to, otherwise } => {
+                let by = path.join(".");
+                let named = to.iter().flat_map(|(value, nodes)| nodes.iter().map(move |node| (node.as_str(), value)));
+                let mut all: Vec<(&str, String)> = named.map(|(node, value)| (node, format!("{by} = {value}"))).collect();
+                all.extend(otherwise.iter().flatten().map(|node| (node.as_str(), "else".to_owned())));
+                all
+            }
+        }
+    }
+
+    fn choose(&self, origin: &Origin, message: &Message) -> Result<Vec<String>, Failure> {
+        match &self.0 {
+            Choice::Rules { rules, all, env } => choose_by_rules(rules, *all, &env.0, origin, message),
+            Choice::Field { path, to, otherwise } => {
+                let found = path.iter().try_fold(message.payload.value(), |value, key| value.get(key));
+                let text = match found {
+                    Some(Json::String(text)) => Some(text.clone()),
+                    Some(Json::Null) | None => None,
+                    Some(other) => Some(other.to_string()),
+                };
+                let listed = text.as_ref().and_then(|text| to.get(text)).or(otherwise.as_ref());
+                match (listed, text) {
+                    (Some(targets), _) => Ok(targets.clone()),
+                    (None, Some(text)) => Ok(vec![text]),
+                    (None, None) => {
+                        let message = format!("the payload has no `{}` to route by; add `else`", path.join("."));
+                        Err(Failure::new(FailureKind::InvalidInput, message))
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Invoke for Router {
+    fn invoke(&self, call: Call) -> Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+        let chosen = self.choose(call.ctx.origin(), &call.message).map(|to| {
+            let passed_on = Output { to, ..Output::new(call.message.payload.clone()) };
+            Outcome::Outputs(if passed_on.to.is_empty() { Vec::new() } else { vec![passed_on] })
+        });
+        Box::pin(ready(Report::from(chosen)))
+    }
+}
+
+fn choose_by_rules(
+    rules: &[Rule],
+    all: bool,
+    env: &Arc<Env>,
+    origin: &Origin,
+    message: &Message,
+) -> Result<Vec<String>, Failure> {
+    let mut ctx = cel::Context::with_env(Arc::clone(env));
+    let uses = |name: &str| rules.iter().filter_map(|rule| rule.when.as_ref()).any(|when| when.references().has_variable(name));
+    if uses("payload") {
+        ctx.add_variable_from_value("payload", to_cel(message.payload.value()));
+    }
+    if uses("meta") {
+        let entries = message.meta.entries().iter().map(|(key, value)| (key.clone(), to_cel(value.value())));
+        ctx.add_variable_from_value("meta", cel_map(entries));
+    }
+    let text = |text: &str| Value::String(Arc::new(text.to_owned()));
+    ctx.add_variable_from_value("trace", text(&origin.trace));
+    let topic = message.topic.as_deref().map_or(Value::Null, text);
+    let headers = [("tenant", text(&origin.tenant)), ("topic", topic), ("priority", Value::Int(message.priority.into()))];
+    ctx.add_variable_from_value("headers", cel_map(headers.map(|(key, value)| (key.to_owned(), value))));
+
+    let mut chosen: Vec<String> = Vec::new();
+    for (position, rule) in rules.iter().enumerate() {
+        let matches = match &rule.when {
+            None => chosen.is_empty(),
+            Some(when) => match when.execute(&ctx) {
+                Ok(Value::Bool(matches)) => matches,
+                Ok(other) => return Err(rule_failure(position, &format!("it gives {}, not true or false", other.type_of()))),
+                Err(error) => return Err(rule_failure(position, &error.to_string())),
+            },
+        };
+        if matches {
+            chosen.extend(rule.to.iter().cloned());
+            if !all {
+                break;
+            }
+        }
+    }
+    // A successor that two rules name gets the message once.
+    let mut seen = Vec::with_capacity(chosen.len());
+    chosen.retain(|name| {
+        !seen.contains(name) && {
+            seen.push(name.clone());
+            true
+        }
+    });
+    Ok(chosen)
+}
+
+fn rule_failure(position: usize, why: &str) -> Failure {
+    Failure::new(
+        FailureKind::InvalidInput,
+        format!("rule {} of the router cannot be decided for this message: {why}", position + 1),
+    )
+}
+
+/// JSON integers become CEL integers, so that `payload.n + 1` needs no conversion.
+fn to_cel(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(value), _) => Value::Int(value),
+            (None, Some(value)) => Value::UInt(value),
+            (None, None) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => Value::String(Arc::new(text.clone())),
+        Json::Array(items) => Value::List(Arc::new(items.iter().map(to_cel).collect())),
+        Json::Object(entries) => cel_map(entries.iter().map(|(key, value)| (key.clone(), to_cel(value)))),
+    }
+}
+
+fn cel_map(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
+    let map = entries.into_iter().map(|(key, value)| (Key::String(Arc::new(key)), value)).collect();
+    Value::Map(Map { map: Arc::new(map) })
+}
+
+/// How deep comprehensions (`all`, `exists`, `map`, `filter`) nest: the evaluator has no budget, so the work must be linear.
+fn comprehension_depth(expression: &IdedExpr) -> u32 {
+    let below = children(&expression.expr).into_iter().map(comprehension_depth).max().unwrap_or(0);
+    below + u32::from(matches!(expression.expr, Expr::Comprehension(_)))
+}
+
+/// The variables that comprehensions introduce.
+fn bound_names(expression: &IdedExpr) -> Vec<String> {
+    let mut names: Vec<String> = children(&expression.expr).into_iter().flat_map(bound_names).collect();
+    if let Expr::Comprehension(walk) = &expression.expr {
+        names.push(walk.iter_var.clone());
+        names.extend(walk.iter_var2.clone());
+        names.push(walk.accu_var.clone());
+    }
+    names
+}
+
+fn children(expression: &Expr) -> Vec<&IdedExpr> {
+    match expression {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::Comprehension(walk) => {
+            vec![&walk.iter_range, &walk.accu_init, &walk.loop_cond, &walk.loop_step, &walk.result]
+        }
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Map(map) => map.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
+        Expr::Struct(fields) => fields.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
+    }
+}
+
+fn entry_parts(entry: &EntryExpr) -> Vec<&IdedExpr> {
+    match entry {
+        EntryExpr::StructField(field) => vec![&field.value],
+        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+    }
+}

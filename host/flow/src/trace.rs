@@ -1,0 +1,304 @@
+//! One request on its way through a flow. All that belongs to a trace sits in one value, dropped after its terminal.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::{Chunk, Origin, Remaining};
+use crate::event::{Event, EventKind, micros};
+use crate::flow::Shared;
+use crate::graph::{EdgeIndex, NodeIndex};
+use crate::join::{Joins, Lineage};
+use crate::message::{Message, Meta, Payload};
+use crate::node::{Failure, FailureKind};
+use crate::rooms::{Tenant, lock};
+
+/// Named streams of one trace: each costs a counter until the trace ends.
+pub const MAX_STREAMS: usize = 1000;
+
+/// What the reader of a trace sees, in order.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// A piece of a stream.
+    Chunk {
+        /// The node that sent it.
+        node: Arc<str>,
+        /// The attempt that sent it: a later attempt's pieces replace an earlier one's.
+        attempt: u32,
+        /// The stream's name.
+        stream: Arc<str>,
+        /// Counts the stream's pieces from 0.
+        seq: u64,
+        /// The piece itself.
+        text: String,
+        /// The last one of its stream.
+        done: bool,
+        /// What came with it.
+        meta: Meta,
+    },
+    /// Something to watch.
+    Progress {
+        /// The node that sent it.
+        node: Arc<str>,
+        /// A thought, a plan step, a status, …
+        kind: String,
+        /// Its content.
+        data: Payload,
+    },
+    /// A result.
+    Output {
+        /// The node that it came from.
+        node: Arc<str>,
+        /// The result and its envelope.
+        message: Arc<Message>,
+    },
+    /// The end; nothing follows.
+    End(Terminal),
+}
+
+/// How a trace ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Terminal {
+    /// The class.
+    pub end: End,
+    /// Outputs that left the flow.
+    pub outputs: u64,
+    /// Why it did not complete; none if it did.
+    pub error: Option<TraceError>,
+}
+
+/// The ways in which a trace ends: exactly one for each trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Every branch ended.
+    Completed,
+    /// A node failed for good and its policy says that this fails the trace, or a join can no longer fill.
+    Failed,
+    /// Somebody cancelled it, or nobody reads it any more.
+    Cancelled,
+    /// Its time was up.
+    DeadlineExceeded,
+    /// A limit of its budget was reached.
+    BudgetExhausted,
+    /// The flow was stopped before it could end.
+    Stopped,
+}
+
+impl End {
+    /// The name in events and outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Why a trace did not complete (spec item 49).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TraceError {
+    /// For programs: a failure's kind, or the terminal's name, or `join_incomplete`.
+    pub code: String,
+    /// For people: what happened and the remedy.
+    pub message: String,
+    /// Where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<Arc<str>>,
+    /// The last attempt, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// More for programs: `limit`, `used` and `max`; `partial` working memory; what the plugin sent along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Value>,
+}
+
+impl TraceError {
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), node: None, attempt: None, detail: None }
+    }
+
+    pub(crate) fn at(node: &Arc<str>, attempt: u32, failure: Failure) -> Self {
+        Self {
+            code: failure.kind.code().to_owned(),
+            message: failure.message,
+            node: Some(Arc::clone(node)),
+            attempt: Some(attempt),
+            detail: failure.detail,
+        }
+    }
+}
+
+/// A trace in flight.
+pub(crate) struct Trace {
+    pub(crate) origin: Origin,
+    pub(crate) key: u64,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) started: Instant,
+    /// Fires when the trace ends, early or not.
+    pub(crate) cancelled: CancellationToken,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) flow: Arc<Shared>,
+    pub(crate) fuel_used: AtomicU64,
+    pub(crate) hops: AtomicU64,
+    pub(crate) state: Mutex<State>,
+    /// The reader has something to read.
+    pub(crate) readable: Notify,
+    /// The reader has room again.
+    pub(crate) writable: Notify,
+}
+
+/// What changes about a trace. Nothing here is shared with another trace.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    pub(crate) next_event: u64,
+    /// Messages queued, held back, running or waiting for a retry; those in joins wait for these.
+    pub(crate) live: u64,
+    /// Attempts under way.
+    pub(crate) running: usize,
+    pub(crate) nodes: Box<[Place]>,
+    /// Messages that wait for room, by edge; an output of the flow has an edge of its own behind the graph's.
+    pub(crate) outbox: BTreeMap<EdgeIndex, VecDeque<Envelope>>,
+    pub(crate) joins: Joins,
+    pub(crate) reader: VecDeque<Item>,
+    pub(crate) streams: BTreeMap<Arc<str>, u64>,
+    pub(crate) outputs: u64,
+    pub(crate) credit: Vec<OwnedSemaphorePermit>,
+}
+
+/// Where a trace is in its life.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    Running,
+    /// Ends with this as soon as nothing runs any more.
+    Ending(Terminal),
+    /// Ended; the terminal is here until the reader takes it.
+    Ended(Option<Terminal>),
+}
+
+/// What a trace has at one node.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) queue: VecDeque<Envelope>,
+    /// Attempts under way or waiting for a retry.
+    pub(crate) busy: u32,
+    /// Emissions of this node that wait for room: no new call until they have it.
+    pub(crate) blocked: u32,
+    /// In line for a slot.
+    pub(crate) listed: bool,
+}
+
+/// A message with what the scheduler knows of it.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    pub(crate) message: Arc<Message>,
+    pub(crate) lineage: Lineage,
+    pub(crate) attempt: u32,
+    /// The edge on which it holds a place.
+    pub(crate) on: Option<EdgeIndex>,
+}
+
+/// An attempt that has its slot.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) trace: Arc<Trace>,
+    pub(crate) node: NodeIndex,
+    pub(crate) envelope: Envelope,
+}
+
+// === impl Trace ===
+
+impl Trace {
+    pub(crate) fn node_name(&self, node: NodeIndex) -> &Arc<str> {
+        &self.flow.graph.nodes()[node].name
+    }
+
+    pub(crate) fn remaining(&self) -> Remaining {
+        let budget = &self.flow.config.budget;
+        Remaining {
+            fuel: budget.fuel.map(|max| max.saturating_sub(self.fuel_used.load(Ordering::Relaxed))),
+            hops: Some(budget.hops.saturating_sub(self.hops.load(Ordering::Relaxed))),
+        }
+    }
+
+    /// Numbers an event and hands it to the observer, if there is one.
+    pub(crate) fn event(&self, state: &mut State, kind: impl FnOnce() -> EventKind) {
+        let Some(observer) = &self.flow.config.observer else { return };
+        let seq = state.next_event;
+        state.next_event += 1;
+        let at_us = micros(self.flow.started.elapsed());
+        observer.observe(Event { trace: Arc::clone(&self.origin.trace), seq, at_us, kind: kind() });
+    }
+
+    pub(crate) async fn chunk(&self, node: NodeIndex, attempt: u32, chunk: Chunk) -> Result<u64, Failure> {
+        let stream: Arc<str> = chunk.stream.map_or_else(|| Arc::clone(&self.origin.trace), Into::into);
+        let node = self.node_name(node);
+        let mut state = self.room_at_reader().await;
+        if state.streams.len() >= MAX_STREAMS && !state.streams.contains_key(&stream) {
+            let used = state.streams.len() as u64;
+            return Err(Failure::limit(
+                FailureKind::Exhausted,
+                "streams",
+                used,
+                MAX_STREAMS as u64,
+                "nothing: use fewer streams",
+            ));
+        }
+        let next = state.streams.entry(Arc::clone(&stream)).or_default();
+        let seq = *next;
+        *next += 1;
+        state.reader.push_back(Item::Chunk {
+            node: Arc::clone(node),
+            attempt,
+            stream: Arc::clone(&stream),
+            seq,
+            text: chunk.text,
+            done: chunk.done,
+            meta: chunk.meta.into_iter().collect(),
+        });
+        let node = Arc::clone(node);
+        self.event(&mut state, || EventKind::Chunk { node, attempt, stream, seq_in_stream: seq, done: chunk.done });
+        self.readable.notify_one();
+        Ok(seq)
+    }
+
+    pub(crate) async fn progress(&self, node: NodeIndex, kind: String, data: Payload) -> Result<(), Failure> {
+        let node = Arc::clone(self.node_name(node));
+        let mut state = self.room_at_reader().await;
+        state.reader.push_back(Item::Progress { node, kind, data });
+        self.readable.notify_one();
+        Ok(())
+    }
+
+    /// The state, once the reader has room for one more. A trace that ends drops its calls, and these waits with them.
+    async fn room_at_reader(&self) -> std::sync::MutexGuard<'_, State> {
+        loop {
+            let room = self.writable.notified();
+            {
+                let state = lock(&self.state);
+                if state.reader.len() < self.flow.config.reader {
+                    return state;
+                }
+            }
+            room.await;
+        }
+    }
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trace").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}

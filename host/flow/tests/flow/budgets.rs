@@ -1,0 +1,98 @@
+//! What a trace may use, and how it ends when that is used up.
+
+use std::time::Duration;
+
+use floe_flow::{End, Graph, Outcome, Policy, Receipt, Report, Submission, Terminal, native};
+use serde_json::{Value, json};
+
+use crate::support::{Stuck, chain, echo, outputs, payload, policy, run, split, start, start_with};
+
+fn limit(terminal: &Terminal) -> Value {
+    assert_eq!(terminal.end, End::BudgetExhausted, "{terminal:?}");
+    terminal.error.as_ref().unwrap().detail.clone().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn hops_are_counted() {
+    let flow = start_with(chain(&[("a", echo()), ("b", echo()), ("c", echo())]), |config| config.budget.hops = 2);
+    let (_, terminal) = run(&flow, json!(1)).await;
+    assert_eq!(limit(&terminal), json!({"limit": "hops", "used": 2, "max": 2}));
+    assert!(terminal.error.unwrap().message.contains("raise it with `budget.hops`"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_on_their_way_are_counted() {
+    let flow = start_with(chain(&[("split", split()), ("b", echo())]), |config| config.budget.messages = 100);
+    let items: Vec<u32> = (0..1000).collect();
+    assert_eq!(limit(&run(&flow, json!(items)).await.1), json!({"limit": "messages", "used": 100, "max": 100}));
+    assert_eq!(outputs(&flow, json!([1, 2])).await, [json!(1), json!(2)]);
+}
+
+#[derive(Debug)]
+struct Burns(u64);
+
+impl floe_flow::Invoke for Burns {
+    fn invoke(&self, call: floe_flow::Call) -> std::pin::Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+        let left = json!(call.ctx.remaining().fuel);
+        let receipt = Receipt { fuel: self.0, ..Receipt::default() };
+        Box::pin(std::future::ready(Report { receipt, ..Report::from(Ok(Outcome::one(left.into()))) }))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fuel_is_shared_along_the_trace() {
+    let nodes = || chain(&[("a", std::sync::Arc::new(Burns(40))), ("b", std::sync::Arc::new(Burns(40)))]);
+    let flow = start_with(nodes(), |config| config.budget.fuel = Some(100));
+    assert_eq!(outputs(&flow, json!(null)).await, [json!(60)]);
+    let flow = start_with(nodes(), |config| config.budget.fuel = Some(80));
+    assert_eq!(limit(&run(&flow, json!(null)).await.1), json!({"limit": "fuel", "used": 80, "max": 80}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_holds_while_a_node_runs() {
+    let mut graph = Graph::builder("test");
+    graph.run("stuck", std::sync::Arc::new(Stuck), policy());
+    let flow = start(graph);
+    let submission =
+        Submission { deadline: Some(Duration::from_secs(3)), ..Submission::new("trace", "tenant", payload(json!(1))) };
+    let began = tokio::time::Instant::now();
+    let (_, terminal) = flow.submit(submission).await.unwrap().finish().await;
+    assert_eq!(terminal.end, End::DeadlineExceeded);
+    assert_eq!(began.elapsed().as_millis() / 10, 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_flow_has_a_deadline_too() {
+    let mut graph = Graph::builder("test");
+    graph.run("stuck", std::sync::Arc::new(Stuck), policy());
+    let flow = start_with(graph, |config| config.budget.deadline = Some(Duration::from_secs(1)));
+    assert_eq!(run(&flow, json!(1)).await.1.end, End::DeadlineExceeded);
+}
+
+fn counts_to(last: u64) -> std::sync::Arc<dyn floe_flow::Invoke> {
+    native(move |call| {
+        let next = call.message.payload.value().as_u64().unwrap() + 1;
+        assert_eq!(u64::from(call.message.turn) + 1, next);
+        if next == last {
+            Ok(Outcome::Final(json!({"answer": next}).into()))
+        } else {
+            Ok(Outcome::Again { memory: json!(next).into(), tokens_used: next * 10 })
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_turns_until_its_answer_or_its_limit() {
+    let looped = |last, turns| {
+        let mut graph = Graph::builder("test");
+        graph.run("loop", counts_to(last), Policy { turns, ..policy() }).run("never", echo(), policy());
+        graph.chain(&["loop", "never"]);
+        graph
+    };
+    // The final answer leaves the flow past the successors.
+    assert_eq!(outputs(&start(looped(8, 8)), json!(0)).await, [json!({"answer": 8})]);
+    let (_, terminal) = run(&start(looped(9, 8)), json!(0)).await;
+    assert_eq!(limit(&terminal), json!({"limit": "turns", "used": 8, "max": 8, "partial": 8}));
+    let flow = start_with(looped(100, 100), |config| config.budget.tokens = Some(35));
+    assert_eq!(limit(&run(&flow, json!(0)).await.1), json!({"limit": "tokens", "used": 40, "max": 35, "partial": 4}));
+}

@@ -1,0 +1,157 @@
+//! Fan-out and join.
+
+use floe_flow::{End, Failure, FailureKind, Graph, Join, Kind, OnFailure, OnIncomplete, Outcome, Output, Policy, native};
+use serde_json::{Value, json};
+
+use crate::support::{compute, echo, outputs, policy, run, split, start};
+
+fn all(of: &str, on_incomplete: OnIncomplete) -> Kind {
+    Kind::Join(Join::All { of: of.into(), on_incomplete })
+}
+
+fn count(count: usize, on_incomplete: OnIncomplete) -> Kind {
+    Kind::Join(Join::Count { count, on_incomplete })
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_gathers_what_came_of_one_split_in_emission_order() {
+    let mut graph = Graph::builder("test");
+    graph.run("split", split(), policy());
+    graph.run("work", compute(|value| json!(value.as_i64().unwrap() * 10)), Policy::with_concurrency(3));
+    graph.node("gather", all("split", OnIncomplete::Fail), policy());
+    graph.chain(&["split", "work", "gather"]);
+    let flow = start(graph);
+    assert_eq!(outputs(&flow, json!([3, 1, 2])).await, [json!([30, 10, 20])]);
+    // A join fires once for each call of its split, also for none.
+    assert_eq!(outputs(&flow, json!([])).await, [json!([])]);
+    let many: Vec<i64> = (0..2000).collect();
+    let tens: Vec<i64> = (0..2000).map(|n| n * 10).collect();
+    assert_eq!(outputs(&flow, json!(many)).await, [json!(tens)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn joins_nest() {
+    let mut graph = Graph::builder("test");
+    graph.run("outer", split(), policy()).run("inner", split(), policy()).run("work", echo(), policy());
+    graph.node("gather-inner", all("inner", OnIncomplete::Fail), policy());
+    graph.node("gather-outer", all("outer", OnIncomplete::Fail), policy());
+    graph.chain(&["outer", "inner", "work", "gather-inner", "gather-outer"]);
+    let flow = start(graph);
+    let nested = json!([[1, 2], [], [3, 4, 5]]);
+    assert_eq!(outputs(&flow, nested.clone()).await, [nested]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outer_join_keeps_the_order_of_members_that_multiplied() {
+    let mut graph = Graph::builder("test");
+    graph.run("outer", split(), policy()).run("inner", split(), policy());
+    graph.node("gather", all("outer", OnIncomplete::Fail), policy());
+    graph.chain(&["outer", "inner", "gather"]);
+    assert_eq!(outputs(&start(graph), json!([[1, 2], [], [3, 4, 5]])).await, [json!([1, 2, 3, 4, 5])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_joins_over_one_split_each_get_their_own() {
+    let mut graph = Graph::builder("test");
+    graph.run("split", split(), policy());
+    for side in ["left", "right"] {
+        graph.run(side, compute(move |value| json!([side, value])), policy());
+        graph.node(&format!("join-{side}"), all("split", OnIncomplete::Fail), policy());
+    }
+    graph.chain(&["split", "left", "join-left"]).chain(&["split", "right", "join-right"]);
+    let mut joined = outputs(&start(graph), json!([1, 2])).await;
+    joined.sort_by_key(ToString::to_string);
+    assert_eq!(joined, [json!([["left", 1], ["left", 2]]), json!([["right", 1], ["right", 2]])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn discarded_members_are_told_and_do_not_hold_the_join_up() {
+    let mut graph = Graph::builder("test");
+    let odd = native(|call| {
+        let keep = call.message.payload.value().as_i64().unwrap() % 2 == 1;
+        Ok(if keep { Outcome::one(call.message.payload.clone()) } else { Outcome::Outputs(Vec::new()) })
+    });
+    let with_meta = native(|call| {
+        let meta: Vec<Value> = call.message.meta.entries().iter().map(|(key, value)| json!([key, value.value()])).collect();
+        Ok(Outcome::one(json!([call.message.payload.value(), meta]).into()))
+    });
+    graph.run("split", split(), policy()).run("odd", odd, policy());
+    graph.node("gather", all("split", OnIncomplete::Fail), policy()).run("show", with_meta, policy());
+    graph.chain(&["split", "odd", "gather", "show"]);
+    let told = json!([[1, 3], [["join", {"total": 3, "failed": [], "discarded": [1]}]]]);
+    assert_eq!(outputs(&start(graph), json!([1, 2, 3])).await, [told]);
+}
+
+fn with_a_failing_member(on_incomplete: OnIncomplete) -> floe_flow::Flow {
+    let mut graph = Graph::builder("test");
+    let fails_on_two = native(|call| {
+        if call.message.payload.text() == "2" {
+            return Err(Failure::new(FailureKind::NotFound, "no two"));
+        }
+        Ok(Outcome::one(call.message.payload.clone()))
+    });
+    graph.run("split", split(), policy());
+    graph.run("work", fails_on_two, Policy { on_failure: OnFailure::Drop, ..policy() });
+    graph.node("gather", all("split", on_incomplete), policy());
+    graph.chain(&["split", "work", "gather"]);
+    start(graph)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_member_makes_the_join_incomplete() {
+    let (outputs, terminal) = run(&with_a_failing_member(OnIncomplete::Fail), json!([1, 2, 3])).await;
+    assert!(outputs.is_empty());
+    let error = terminal.error.unwrap();
+    assert_eq!((terminal.end, error.code.as_str()), (End::Failed, "join_incomplete"));
+    assert_eq!(error.detail.unwrap(), json!({"total": 3, "failed": [1], "discarded": []}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_incomplete_join_may_release_what_it_has() {
+    assert_eq!(outputs(&with_a_failing_member(OnIncomplete::Release), json!([1, 2, 3])).await, [json!([1, 3])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn count_joins_by_sender_in_declaration_order() {
+    let mut graph = Graph::builder("test");
+    graph.run("start", echo(), policy());
+    for name in ["x", "y", "z"] {
+        graph.run(name, compute(move |_| json!(name)), policy());
+    }
+    graph.node("join", count(3, OnIncomplete::Fail), policy());
+    for name in ["z", "y", "x"] {
+        graph.chain(&["start", name, "join"]);
+    }
+    assert_eq!(outputs(&start(graph), json!(null)).await, [json!(["x", "y", "z"])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_that_cannot_fill_fails_or_releases() {
+    for (rule, outputs_expected, end) in [
+        (OnIncomplete::Fail, vec![json!([1, 2])], End::Failed),
+        (OnIncomplete::Release, vec![json!([1, 2]), json!([3])], End::Completed),
+    ] {
+        let mut graph = Graph::builder("test");
+        graph.run("split", split(), policy()).node("join", count(2, rule), policy());
+        graph.chain(&["split", "join"]);
+        let (outputs, terminal) = run(&start(graph), json!([1, 2, 3])).await;
+        assert_eq!((outputs, terminal.end), (outputs_expected, end));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_around_the_split_is_an_error_of_that_trace() {
+    let mut graph = Graph::builder("test");
+    let choose = native(|call| {
+        let to = call.message.payload.value().as_str().unwrap().to_owned();
+        Ok(Outcome::Outputs(vec![Output { to: vec![to], ..Output::new(json!([1]).into()) }]))
+    });
+    graph.run("choose", choose, policy()).run("split", split(), policy());
+    graph.node("gather", all("split", OnIncomplete::Fail), policy());
+    graph.chain(&["choose", "split", "gather"]).chain(&["choose", "gather"]);
+    let flow = start(graph);
+    assert_eq!(outputs(&flow, json!("split")).await, [json!([1])]);
+    let (_, terminal) = run(&flow, json!("gather")).await;
+    assert_eq!(terminal.end, End::Failed);
+    assert!(terminal.error.unwrap().message.contains("does not pass `split`"));
+}

@@ -1,0 +1,15 @@
+//! The scheduler at its public surface, in virtual time.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod budgets;
+mod ends;
+mod graphs;
+mod joins;
+mod policies;
+mod properties;
+mod rooms;
+mod routes;
+mod schemas;
+mod streams;
+mod support;

@@ -1,0 +1,179 @@
+//! Routers and maps.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use floe_flow::{End, Failure, FailureKind, Graph, Kind, MapNode, Outcome, Output, Policy, Router, Rule, Submission, native};
+use serde_json::{Value, json};
+
+use crate::support::{Slow, compute, echo, outputs, payload, policy, run, split, start};
+
+fn names(list: &[&str]) -> Vec<String> {
+    list.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn routed(router: Router) -> floe_flow::Flow {
+    let mut graph = Graph::builder("test");
+    graph.run("route", Arc::new(router), policy());
+    for name in ["a", "b", "c"] {
+        graph.run(name, compute(move |value| json!([name, value])), policy());
+        graph.chain(&["route", name]);
+    }
+    graph.node("off", Kind::Discard, policy()).chain(&["route", "off"]);
+    start(graph)
+}
+
+fn rules(lines: &[(&str, &[&str])], all: bool) -> Router {
+    let rule = |(when, to): &(&str, &[&str])| {
+        if *when == "else" { Rule::otherwise(names(to)) } else { Rule::when(when, names(to)).unwrap() }
+    };
+    Router::rules(lines.iter().map(rule).collect(), all)
+}
+
+async fn goes_to(flow: &floe_flow::Flow, value: Value) -> Vec<String> {
+    let mut nodes: Vec<String> = outputs(flow, value).await.iter().map(|output| output[0].as_str().unwrap().to_owned()).collect();
+    nodes.sort();
+    nodes
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_rule_that_matches_decides() {
+    let flow = routed(rules(&[("payload.n > 10", &["a"]), ("payload.n > 5", &["b", "c"]), ("else", &["off"])], false));
+    assert_eq!(goes_to(&flow, json!({"n": 11})).await, ["a"]);
+    assert_eq!(goes_to(&flow, json!({"n": 6})).await, ["b", "c"]);
+    assert!(goes_to(&flow, json!({"n": 1})).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_rules_may_match_and_nobody_may_be_chosen() {
+    let flow = routed(rules(&[("payload > 10", &["a"]), ("payload > 5", &["a", "b"]), ("else", &["c"])], true));
+    assert_eq!(goes_to(&flow, json!(11)).await, ["a", "b"]);
+    assert_eq!(goes_to(&flow, json!(1)).await, ["c"]);
+    let flow = routed(rules(&[("payload > 10", &["a"])], false));
+    assert!(goes_to(&flow, json!(1)).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_see_headers_meta_and_lists() {
+    let lines: &[(&str, &[&str])] = &[
+        ("headers.tenant == 'vip' && headers.priority >= 5", &["a"]),
+        ("headers.topic == 'news'", &["b"]),
+        ("payload.tags.exists(tag, tag.startsWith('x'))", &["c"]),
+    ];
+    let flow = routed(rules(lines, false));
+    let vip = Submission { priority: 5, ..Submission::new("1", "vip", payload(json!({"tags": []}))) };
+    let news = Submission { topic: Some("news".into()), ..Submission::new("2", "t", payload(json!({"tags": []}))) };
+    let tagged = Submission::new("3", "t", payload(json!({"tags": ["y", "x1"]})));
+    for (submission, node) in [(vip, "a"), (news, "b"), (tagged, "c")] {
+        let (outputs, _) = flow.submit(submission).await.unwrap().finish().await;
+        assert_eq!(outputs[0].value()[0], json!(node));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_cannot_be_decided_fails_that_trace() {
+    let flow = routed(rules(&[("payload.n > 10", &["a"])], false));
+    let (_, terminal) = run(&flow, json!({"m": 1})).await;
+    let error = terminal.error.unwrap();
+    assert_eq!(error.code, "invalid-input");
+    assert!(error.message.starts_with("rule 1 of the router cannot be decided"), "{}", error.message);
+    let flow = routed(rules(&[("payload.n", &["a"])], false));
+    assert!(run(&flow, json!({"n": 1})).await.1.error.unwrap().message.contains("not true or false"));
+}
+
+#[test]
+fn wrong_expressions_are_refused() {
+    #[expect(clippy::needless_pass_by_value, reason = "expect![] makes values")]
+    fn check(expression: &str, expected: Expect) {
+        let error = Rule::when(expression, Vec::new()).unwrap_err();
+        expected.assert_eq(error.lines().next().unwrap());
+    }
+    check("payloda.n > 1", expect!["`payloda.n > 1` names `payloda`; there are `payload`, `headers`, `meta` and `trace`"]);
+    check(
+        "payload.all(x, payload.all(y, x == y))",
+        expect![
+            "`payload.all(x, payload.all(y, x == y))` nests one walk over a list in another, which can take too long; use one"
+        ],
+    );
+    assert!(Rule::when("payload.n >", Vec::new()).unwrap_err().starts_with("`payload.n >` is not a CEL expression"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_field_names_the_way() {
+    let to = BTreeMap::from([("web".to_owned(), names(&["a"])), ("sql".to_owned(), names(&["b", "c"]))]);
+    let flow = routed(Router::field("step.kind", to.clone(), None));
+    assert_eq!(goes_to(&flow, json!({"step": {"kind": "web"}})).await, ["a"]);
+    assert_eq!(goes_to(&flow, json!({"step": {"kind": "sql"}})).await, ["b", "c"]);
+    assert_eq!(goes_to(&flow, json!({"step": {"kind": "c"}})).await, ["c"]);
+    let unknown = run(&flow, json!({"step": {"kind": "other"}})).await.1.error.unwrap();
+    assert_eq!(unknown.message, "`route` sent to `other`, which is not one of its successors: a, b, c, off");
+    assert_eq!(run(&flow, json!({})).await.1.end, End::Failed);
+    let flow = routed(Router::field("step.kind", to, Some(names(&["c"]))));
+    assert_eq!(goes_to(&flow, json!({"step": {"kind": "other"}})).await, ["c"]);
+    assert_eq!(goes_to(&flow, json!({})).await, ["c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_chooses_its_successors() {
+    let mut graph = Graph::builder("test");
+    let choose = native(|call| {
+        let to = call.message.payload.value().as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+        Ok(Outcome::Outputs(vec![Output { to, ..Output::new(json!(1).into()) }]))
+    });
+    graph.run("choose", choose, policy());
+    for name in ["a", "b"] {
+        graph.run(name, compute(move |_| json!([name])), policy());
+        graph.chain(&["choose", name]);
+    }
+    let flow = start(graph);
+    assert_eq!(goes_to(&flow, json!(["b"])).await, ["b"]);
+    assert_eq!(goes_to(&flow, json!([])).await, ["a", "b"], "nobody named: all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_map_keeps_the_order_of_items_and_its_bound() {
+    let slow = Slow::new(Duration::from_millis(5));
+    let map = MapNode::new(slow.clone(), NonZeroUsize::new(3).unwrap());
+    let mut graph = Graph::builder("test");
+    graph.run("map", Arc::new(map), policy());
+    assert_eq!(outputs(&start(graph), json!([5, 4, 3, 2, 1])).await, [json!([5, 4, 3, 2, 1])]);
+    assert_eq!(slow.most.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_failing_item_ends_the_others() {
+    #[derive(Debug)]
+    struct Item(Arc<Slow>);
+    impl floe_flow::Invoke for Item {
+        fn invoke(&self, call: floe_flow::Call) -> std::pin::Pin<Box<dyn Future<Output = floe_flow::Report> + Send + '_>> {
+            if call.message.payload.text() == "2" {
+                return Box::pin(std::future::ready(floe_flow::Report::from(Err(Failure::new(FailureKind::NotFound, "no two")))));
+            }
+            self.0.invoke(call)
+        }
+    }
+    let slow = Slow::new(Duration::from_secs(1000));
+    let map = MapNode::new(Arc::new(Item(slow.clone())), NonZeroUsize::new(8).unwrap());
+    let mut graph = Graph::builder("test");
+    graph.run("map", Arc::new(map), policy());
+    let began = tokio::time::Instant::now();
+    let error = run(&start(graph), json!([1, 2, 3])).await.1.error.unwrap();
+    assert_eq!((error.code.as_str(), error.message.as_str()), ("not-found", "item 1: no two"));
+    assert!(began.elapsed() < Duration::from_secs(1));
+    tokio::task::yield_now().await;
+    assert_eq!(slow.running.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_map_flattens_and_needs_an_array() {
+    let mut graph = Graph::builder("test");
+    graph.run("map", Arc::new(MapNode::new(split(), NonZeroUsize::MIN)), Policy::with_concurrency(1));
+    let flow = start(graph);
+    assert_eq!(outputs(&flow, json!([[1, 2], [], [3]])).await, [json!([1, 2, 3])]);
+    assert_eq!(run(&flow, json!({})).await.1.error.unwrap().message, "a map takes an array");
+    let _ = echo();
+}

@@ -1,0 +1,186 @@
+//! The floor under a call of a plugin: the same component, engine, limits, links and arguments on bare Wasmtime, without what
+//! this crate adds (checks of what is returned, emissions, logs, receipts, randomness that can be repeated).
+
+use std::time::Duration;
+
+use floe_flow::Payload;
+use tokio::time::Instant;
+use wasmtime::component::{HasSelf, InstancePre, Linker, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::bindings::exports::floe::plugin::node;
+use crate::bindings::floe::plugin::{budget, emit, log, types};
+use crate::engine::FUEL_YIELD;
+use crate::host::random::Random;
+use crate::limiter::Limiter;
+use crate::limits::Limits;
+use crate::link::wasi;
+use crate::{Error, Plugin};
+
+/// A node of a plugin on bare Wasmtime.
+pub struct Raw {
+    engine: Engine,
+    pre: InstancePre<Bare>,
+    indices: node::GuestIndices,
+    node: String,
+    config: Payload,
+    limits: Limits,
+}
+
+impl std::fmt::Debug for Raw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Raw").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl Raw {
+    /// Prepares the floor for one of the plugin's nodes.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] where the plugin has no nodes; [`Error::Engine`].
+    pub fn new(plugin: &Plugin, node: &str, config: &Payload) -> Result<Self, Error> {
+        plugin.node(node, config, 1)?;
+        let loaded = &plugin.loaded;
+        let engine = loaded.core.engine.clone();
+        let linker = linker(&engine).map_err(Error::Engine)?;
+        let pre = linker.instantiate_pre(loaded.pre.component()).map_err(Error::Engine)?;
+        let indices = node::GuestIndices::new(&pre).map_err(Error::Engine)?;
+        let limits = loaded.identity.limits.clone();
+        Ok(Self { engine, pre, indices, node: node.to_owned(), config: config.clone(), limits })
+    }
+
+    /// Calls the node `calls` times, each on an instance of its own. Returns the time of all.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] with the trap of a call.
+    pub async fn fresh(&self, payload: &Payload, calls: u32) -> Result<Duration, Error> {
+        let started = Instant::now();
+        for _ in 0..calls {
+            let (mut store, guest) = self.instance().await.map_err(Error::Engine)?;
+            self.call(&mut store, &guest, payload).await.map_err(Error::Engine)?;
+        }
+        Ok(started.elapsed())
+    }
+
+    /// Calls the node `calls` times on one instance. Returns the time of all, without instantiation.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] with the trap of a call.
+    pub async fn reused(&self, payload: &Payload, calls: u32) -> Result<Duration, Error> {
+        let (mut store, guest) = self.instance().await.map_err(Error::Engine)?;
+        let started = Instant::now();
+        for _ in 0..calls {
+            self.call(&mut store, &guest, payload).await.map_err(Error::Engine)?;
+        }
+        Ok(started.elapsed())
+    }
+
+    async fn instance(&self) -> wasmtime::Result<(Store<Bare>, node::Guest)> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(usize::try_from(self.limits.resources)?);
+        let random = Random::new(["", "", ""], self.limits.random);
+        let mut store = Store::new(&self.engine, Bare { limiter: Limiter::new(&self.limits), table, wasi: None, random });
+        store.limiter(|bare| &mut bare.limiter);
+        store.set_hostcall_fuel(usize::try_from(self.limits.hostcall)?);
+        store.set_max_component_handles(usize::try_from(self.limits.handles)?);
+        store.fuel_async_yield_interval(Some(FUEL_YIELD))?;
+        self.refill(&mut store)?;
+        let instance = self.pre.instantiate_async(&mut store).await?;
+        let guest = self.indices.load(&mut store, &instance)?;
+        Ok((store, guest))
+    }
+
+    fn refill(&self, store: &mut Store<Bare>) -> wasmtime::Result<()> {
+        store.set_epoch_deadline(1 << 32);
+        store.set_fuel(self.limits.fuel)
+    }
+
+    async fn call(&self, store: &mut Store<Bare>, guest: &node::Guest, payload: &Payload) -> wasmtime::Result<()> {
+        self.refill(store)?;
+        let message = node::Message {
+            trace: "bench-0000",
+            id: "0123456789abcdef",
+            parent: Some("0123456789abcdef"),
+            source: Some("hop-0"),
+            attempt: 1,
+            turn: 0,
+            deadline_ms: Some(10_000),
+            tenant: "bench",
+            user: None,
+            session: None,
+            topic: None,
+            priority: 0,
+            payload: payload.text(),
+            meta: &[],
+        };
+        match guest.call_handle(store, &self.node, self.config.text(), message).await? {
+            Ok(outcome) => {
+                std::hint::black_box(outcome);
+                Ok(())
+            }
+            Err(failure) => Err(wasmtime::Error::msg(failure.message)),
+        }
+    }
+}
+
+/// The least that a store needs.
+struct Bare {
+    limiter: Limiter,
+    table: ResourceTable,
+    wasi: Option<Box<WasiCtx>>,
+    random: Random,
+}
+
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<Bare>> {
+    let mut linker = Linker::new(engine);
+    log::add_to_linker::<_, HasSelf<Bare>>(&mut linker, |bare| bare)?;
+    budget::add_to_linker::<_, HasSelf<Bare>>(&mut linker, |bare| bare)?;
+    emit::add_to_linker::<_, HasSelf<Bare>>(&mut linker, |bare| bare)?;
+    wasi(&mut linker, |bare| &mut bare.table, |bare| &mut bare.random)?;
+    Ok(linker)
+}
+
+impl WasiView for Bare {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let ctx = self.wasi.get_or_insert_with(|| Box::new(WasiCtx::builder().build()));
+        WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+impl log::Host for Bare {
+    fn write(&mut self, _: log::Level, _: String, _: Vec<log::Field>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+impl budget::Host for Bare {
+    fn remaining(&mut self) -> wasmtime::Result<Vec<(String, u64)>> {
+        Ok(Vec::new())
+    }
+
+    fn cancelled(&mut self) -> wasmtime::Result<bool> {
+        Ok(false)
+    }
+}
+
+impl emit::Host for Bare {
+    fn message(&mut self, _: String, _: Vec<emit::Field>, _: Vec<String>) -> wasmtime::Result<Result<(), types::Failure>> {
+        Ok(Ok(()))
+    }
+
+    async fn chunk(
+        &mut self,
+        _: Option<String>,
+        _: String,
+        _: bool,
+        _: Vec<emit::Field>,
+        _: Vec<String>,
+    ) -> wasmtime::Result<Result<u64, types::Failure>> {
+        Ok(Ok(0))
+    }
+
+    async fn progress(&mut self, _: String, _: String) -> wasmtime::Result<Result<(), types::Failure>> {
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,186 @@
+//! Compiled code on disk, so that a plugin is compiled once per installation. An entry that this installation did not write, or
+//! that was altered, is never loaded; a cache that does not work costs time and nothing else.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+use tracing::{debug, warn};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::trusted::Key;
+
+/// Some hundred plugins' code; the oldest entries go first.
+pub const DEFAULT_CACHE_BYTES: u64 = 1 << 30;
+
+const KEY_FILE: &str = "key";
+const ENTRY: &str = "compiled";
+
+/// A directory of compiled code.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    directory: PathBuf,
+    key: Key,
+    fingerprint: String,
+}
+
+impl Cache {
+    /// Opens or creates the directory and its key. An error means: work without.
+    pub(crate) fn open(directory: &Path, engine: &Engine) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        // Fails unless the directory is this user's own.
+        restrict(directory, 0o700)?;
+        let key = Key::new(read_or_make_key(directory)?);
+        let mut hasher = Sha256Hasher(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let fingerprint = format!("{:x}", hasher.0.finalize());
+        Ok(Self { directory: directory.to_owned(), key, fingerprint })
+    }
+
+    /// The compiled component, if it is there and genuine.
+    pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        let path = self.entry(digest);
+        let sealed = match fs::read(&path) {
+            Ok(sealed) => sealed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                warn!(%error, path = %path.display(), "Cannot read compiled code, will compile again.");
+                return None;
+            }
+        };
+        let Some(code) = self.key.open(digest, &self.fingerprint, &sealed) else {
+            warn!(path = %path.display(), "Compiled code was not written by this installation or was altered, will compile again.");
+            return None;
+        };
+        match code.load(engine) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                warn!(%error, path = %path.display(), "Compiled code does not load, will compile again.");
+                None
+            }
+        }
+    }
+
+    /// Keeps the compiled component. Only warns if it cannot.
+    pub(crate) fn store(&self, digest: &str, component: &Component) {
+        let path = self.entry(digest);
+        let written = component.serialize().map_err(io::Error::other).and_then(|code| {
+            let sealed = self.key.seal(digest, &self.fingerprint, &code);
+            self.write(&path, &sealed)?;
+            self.prune(DEFAULT_CACHE_BYTES)
+        });
+        match written {
+            Ok(()) => debug!(path = %path.display(), "Kept compiled code."),
+            Err(error) => warn!(%error, path = %path.display(), "Cannot keep compiled code."),
+        }
+    }
+
+    fn entry(&self, digest: &str) -> PathBuf {
+        let digest = digest.trim_start_matches("sha256:");
+        self.directory.join(format!("{digest}-{}.{ENTRY}", &self.fingerprint[..16]))
+    }
+
+    /// A reader sees the whole entry or none: it is written beside and renamed.
+    fn write(&self, path: &Path, sealed: &[u8]) -> io::Result<()> {
+        let temporary = self.directory.join(format!("{}.new", nonce()?));
+        let result =
+            private_file(&temporary).and_then(|mut file| file.write_all(sealed)).and_then(|()| fs::rename(&temporary, path));
+        if result.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        result
+    }
+
+    /// Removes the oldest entries until the rest fits.
+    fn prune(&self, max: u64) -> io::Result<()> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if entry.path().extension().is_some_and(|extension| extension == ENTRY) {
+                entries.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), metadata.len(), entry.path()));
+            }
+        }
+        entries.sort();
+        let mut total: u64 = entries.iter().map(|(_, size, _)| size).sum();
+        for (_, size, path) in entries {
+            if total <= max {
+                break;
+            }
+            fs::remove_file(path)?;
+            total -= size;
+        }
+        Ok(())
+    }
+}
+
+/// The key, made at the first time. Two processes that make it at once agree: the first link wins.
+fn read_or_make_key(directory: &Path) -> io::Result<[u8; 32]> {
+    let path = directory.join(KEY_FILE);
+    if !path.try_exists()? {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        let temporary = directory.join(format!("{}.new", nonce()?));
+        private_file(&temporary)?.write_all(&key)?;
+        let linked = fs::hard_link(&temporary, &path);
+        fs::remove_file(&temporary)?;
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    check_private(&path)?;
+    fs::read(&path)?.try_into().map_err(|_| io::Error::other("the key of the cache has another length than 32 bytes; remove it"))
+}
+
+fn nonce() -> io::Result<String> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// On Unix: for this user alone. Elsewhere the directory's place in the user's profile does that.
+fn restrict(path: &Path, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    #[cfg(not(unix))]
+    let _ = (path, mode);
+    Ok(())
+}
+
+/// A key that others could read is no secret any more.
+fn check_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path)?.permissions()) & 0o077 != 0 {
+        return Err(io::Error::other("the key of the cache is readable by others; remove it"));
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Wasmtime hands out what compiled code depends on as something to hash; 64 bits of a hash table's hasher would not do.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        u64::from_le_bytes(digest[..8].try_into().expect("a SHA-256 digest has 32 bytes"))
+    }
+}

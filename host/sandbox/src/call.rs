@@ -1,0 +1,332 @@
+//! One attempt of one node or tool: an instance, a deadline, an answer, a receipt.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use floe_flow::{Call, Context, Failure, Invoke, Message, Outcome, Payload, Receipt, Report};
+use tokio::time::Instant;
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use crate::bindings::exports::floe::plugin::{node, toolset};
+use crate::bindings::floe::plugin::log::Level;
+use crate::bindings::floe::plugin::types;
+use crate::convert;
+use crate::engine::FUEL_YIELD;
+use crate::pool::Pool;
+use crate::sandbox::Core;
+use crate::state::{Identity, Running, State};
+use crate::timed::Timed;
+use crate::trap::{self, Given};
+
+/// A plugin, ready for instances.
+pub(crate) struct Loaded {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) node: Option<node::GuestIndices>,
+    pub(crate) toolset: Option<toolset::GuestIndices>,
+    /// Keeps time ticking for the instances.
+    pub(crate) core: Arc<Core>,
+}
+
+impl Loaded {
+    /// A store with every limit in place and no fuel yet.
+    pub(crate) fn store(&self, call: Running) -> Store<State> {
+        let limits = &self.identity.limits;
+        let mut store = Store::new(&self.core.engine, State::new(Arc::clone(&self.identity), call));
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(usize::try_from(limits.hostcall).unwrap_or(usize::MAX));
+        store.set_max_component_handles(usize::try_from(limits.handles).unwrap_or(usize::MAX));
+        store.epoch_deadline_callback(|store| store.data().tick());
+        store.fuel_async_yield_interval(Some(FUEL_YIELD)).expect("the engine counts fuel, and the interval is not zero");
+        store
+    }
+
+    /// A new instance; the component's start functions run here, within the call's limits.
+    async fn instantiate(&self, store: &mut Store<State>, target: &Target) -> wasmtime::Result<Guest> {
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        match target {
+            Target::Node => {
+                let indices = self.node.as_ref().expect("a node is only made of a plugin that exports nodes");
+                Ok(Guest::Node(indices.load(store, &instance)?))
+            }
+            Target::Tool { .. } => {
+                let indices = self.toolset.as_ref().expect("a tool is only made of a plugin that exports tools");
+                Ok(Guest::Toolset(indices.load(store, &instance)?))
+            }
+        }
+    }
+}
+
+/// Gives the store what one call may compute. Everything else was set when the store was made.
+pub(crate) fn begin(store: &mut Store<State>, fuel: u64) {
+    store.set_fuel(fuel).expect("the engine counts fuel");
+    store.set_epoch_deadline(1);
+}
+
+/// An instance's exports.
+pub(crate) enum Guest {
+    Node(node::Guest),
+    Toolset(toolset::Guest),
+}
+
+/// What is called.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Node,
+    Tool {
+        /// What the operator passes to tools.
+        context: Payload,
+    },
+}
+
+/// A node or tool of a plugin, with its configuration.
+pub(crate) struct Function {
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) name: String,
+    pub(crate) target: Target,
+    pub(crate) config: Payload,
+    /// Calls that one instance serves.
+    pub(crate) reuse: u32,
+    pub(crate) pool: Pool,
+}
+
+impl Invoke for Function {
+    fn invoke(&self, call: Call) -> Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+        Box::pin(self.run(call))
+    }
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plugin = &self.loaded.identity.name;
+        f.debug_struct("Function").field("plugin", plugin).field("name", &self.name).field("pool", &self.pool).finish()
+    }
+}
+
+/// What the guest answered.
+enum Answer {
+    Node(Result<node::Outcome, types::Failure>),
+    Tool(Result<String, types::Failure>),
+}
+
+/// What a call is made of, beside what its store holds.
+struct Request<'a> {
+    ctx: &'a Context,
+    message: &'a Message,
+    id: &'a str,
+    parent: Option<&'a str>,
+    attempt: u32,
+    deadline_ms: u64,
+}
+
+impl Function {
+    /// The future holds the instance: dropped, it takes the instance with it.
+    async fn run(&self, call: Call) -> Report {
+        let started = Instant::now();
+        let identity = &self.loaded.identity;
+        let (ctx, message, attempt) = (call.ctx.clone(), Arc::clone(&call.message), call.attempt);
+        let (given, deadline) = self.give(&call, started);
+        let id = message.id.to_string();
+        let parent = message.parent.map(|parent| parent.to_string());
+        let running = Running::new(call, &id, deadline, &identity.limits);
+
+        let warm = if self.reuse > 1 { self.pool.take(&ctx.origin().tenant) } else { None };
+        let (mut store, guest, calls) = match warm {
+            Some(mut warm) => {
+                warm.store.data_mut().begin(running);
+                (warm.store, Some(warm.guest), warm.calls)
+            }
+            None => (self.loaded.store(running), None, 0),
+        };
+        begin(&mut store, given.fuel);
+        let request =
+            Request { ctx: &ctx, message: &message, id: &id, parent: parent.as_deref(), attempt, deadline_ms: given.wall_ms };
+        let (ended, cpu) = {
+            let work = pin!(self.work(&mut store, guest, &request));
+            let mut timed = Timed::new(work, deadline);
+            let ended = (&mut timed).await;
+            (ended, timed.busy)
+        };
+        let (result, kept) = match ended {
+            Ok(Ok((guest, answer))) => self.accept(answer, guest, store.data().call.emitted.len()),
+            Ok(Err(error)) => (Err(Ended::Trapped(error)), None),
+            Err(_) => (Err(Ended::OutOfTime), None),
+        };
+        let mut report = self.report(&mut store, result, given);
+        report.receipt.bytes_in = request.size() + (self.name.len() + self.config.text().len()) as u64;
+        report.receipt.cpu = cpu;
+        if let Some(guest) = kept.filter(|_| calls + 1 < self.reuse) {
+            // A waiting instance keeps nothing of the trace that it served.
+            store.data_mut().call.ctx = None;
+            self.pool.put(Arc::clone(&ctx.origin().tenant), store, guest, calls + 1);
+        } else {
+            drop(store);
+        }
+        report.receipt.wall = started.elapsed();
+        report
+    }
+
+    /// Fuel and time: the plugin's limits, or less where the trace or the attempt has less.
+    fn give(&self, call: &Call, now: Instant) -> (Given, Instant) {
+        let limits = &self.loaded.identity.limits;
+        let budget = call.ctx.remaining().fuel.filter(|fuel| *fuel < limits.fuel);
+        // Beyond the clock's range: so far that nothing happens there.
+        let wall = now.checked_add(limits.wall).unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()));
+        let attempt = call.deadline.filter(|deadline| *deadline < wall);
+        let deadline = attempt.unwrap_or(wall);
+        let wall_ms = deadline.saturating_duration_since(now).as_millis();
+        let given = Given {
+            fuel: budget.unwrap_or(limits.fuel),
+            fuel_of_budget: budget.is_some(),
+            wall_ms: u64::try_from(wall_ms).unwrap_or(u64::MAX),
+            wall_of_attempt: attempt.is_some(),
+        };
+        (given, deadline)
+    }
+
+    /// Everything that runs the guest's code.
+    async fn work(
+        &self,
+        store: &mut Store<State>,
+        guest: Option<Guest>,
+        request: &Request<'_>,
+    ) -> wasmtime::Result<(Guest, Answer)> {
+        let guest = match guest {
+            Some(guest) => guest,
+            None => match self.loaded.instantiate(store, &self.target).await {
+                Ok(guest) => guest,
+                Err(error) => {
+                    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+                        self.pool.clear();
+                    }
+                    return Err(error);
+                }
+            },
+        };
+        let config = self.config.text();
+        let answer = match (&guest, &self.target) {
+            (Guest::Node(guest), _) => {
+                let meta = request.meta();
+                Answer::Node(guest.call_handle(store, &self.name, config, request.node(&meta)).await?)
+            }
+            (Guest::Toolset(guest), Target::Tool { context }) => {
+                let arguments = request.message.payload.text();
+                Answer::Tool(guest.call_call(store, &self.name, config, arguments, request.tool(context)).await?)
+            }
+            (Guest::Toolset(_), Target::Node) => unreachable!("an instance is made for its target"),
+        };
+        Ok((guest, answer))
+    }
+
+    /// Checks the answer. The instance is kept unless the answer breaks the contract.
+    fn accept(&self, answer: Answer, guest: Guest, emitted: usize) -> (Result<Accepted, Ended>, Option<Guest>) {
+        let identity = &self.loaded.identity;
+        let (size, checked) = match answer {
+            Answer::Node(Ok(outcome)) => (convert::outcome_size(&outcome), convert::outcome(outcome, emitted, identity)),
+            Answer::Tool(Ok(result)) => (result.len(), convert::result(result, identity)),
+            Answer::Node(Err(failure)) | Answer::Tool(Err(failure)) => {
+                return (Err(Ended::Failed(convert::failure_from_guest(failure))), Some(guest));
+            }
+        };
+        match checked {
+            Ok(outcome) => (Ok(Accepted { outcome, size: size as u64 }), Some(guest)),
+            Err(failure) => (Err(Ended::Failed(failure)), None),
+        }
+    }
+
+    /// The answer or the failure, what was emitted, and what the store knows of the call's use.
+    fn report(&self, store: &mut Store<State>, result: Result<Accepted, Ended>, given: Given) -> Report {
+        let identity = &self.loaded.identity;
+        let left = store.get_fuel().expect("the engine counts fuel");
+        let state = store.data_mut();
+        let (stdout, stderr) = state.take_stdio().unwrap_or_default();
+        state.log_lines(Level::Info, &stdout);
+        state.log_lines(Level::Warn, &stderr);
+        let dropped = state.log_dropped();
+        if dropped > 0 {
+            tracing::debug!(plugin = identity.name, dropped, "Log lines were dropped.");
+        }
+        let result = match result {
+            Ok(Accepted { outcome, size }) => {
+                state.call.bytes_out += size;
+                Ok(outcome)
+            }
+            Err(Ended::Failed(failure)) => Err(failure),
+            Err(Ended::OutOfTime) => Err(trap::out_of_time(identity, given)),
+            Err(Ended::Trapped(error)) => {
+                tracing::debug!(plugin = identity.name, error = format!("{error:?}"), "A call was ended.");
+                Err(trap::failure(&error, identity, &state.limiter, given, &stderr))
+            }
+        };
+        let receipt = Receipt {
+            fuel: given.fuel.saturating_sub(left),
+            peak_memory: state.limiter.peak,
+            bytes_out: state.call.bytes_out,
+            host_calls: state.call.host_calls,
+            ..Receipt::default()
+        };
+        Report { result, emitted: std::mem::take(&mut state.call.emitted), receipt }
+    }
+}
+
+struct Accepted {
+    outcome: Outcome,
+    size: u64,
+}
+
+/// How a call ended without an outcome.
+enum Ended {
+    /// The guest said so, or its answer breaks the contract.
+    Failed(Failure),
+    Trapped(wasmtime::Error),
+    OutOfTime,
+}
+
+impl<'a> Request<'a> {
+    fn meta(&self) -> Vec<types::FieldParam<'a>> {
+        self.message.meta.entries().iter().map(|(key, value)| (key.as_str(), value.text())).collect()
+    }
+
+    fn node(&self, meta: &'a [types::FieldParam<'a>]) -> node::Message<'a> {
+        let (origin, message) = (self.ctx.origin(), self.message);
+        node::Message {
+            trace: &origin.trace,
+            id: self.id,
+            parent: self.parent,
+            source: message.source.as_deref(),
+            attempt: self.attempt,
+            turn: message.turn,
+            deadline_ms: Some(self.deadline_ms),
+            tenant: &origin.tenant,
+            user: origin.user.as_deref(),
+            session: origin.session.as_deref(),
+            topic: message.topic.as_deref(),
+            priority: message.priority,
+            payload: message.payload.text(),
+            meta,
+        }
+    }
+
+    fn tool(&self, context: &'a Payload) -> toolset::Caller<'a> {
+        let origin = self.ctx.origin();
+        toolset::Caller {
+            trace: &origin.trace,
+            id: self.id,
+            attempt: self.attempt,
+            deadline_ms: Some(self.deadline_ms),
+            tenant: &origin.tenant,
+            user: origin.user.as_deref(),
+            session: origin.session.as_deref(),
+            context: context.text(),
+        }
+    }
+
+    /// Bytes of the texts that the guest gets.
+    fn size(&self) -> u64 {
+        let meta: usize = self.message.meta.entries().iter().map(|(key, value)| key.len() + value.text().len()).sum();
+        (self.message.payload.text().len() + meta + self.id.len() + self.ctx.origin().trace.len()) as u64
+    }
+}

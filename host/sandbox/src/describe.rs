@@ -1,0 +1,132 @@
+//! What a plugin says of itself, checked: names, uniqueness, sizes, JSON. Attacker's text until then.
+
+use std::collections::BTreeSet;
+
+use floe_flow::{NodeSpec, SideEffect};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::Error;
+use crate::bindings::exports::floe::plugin::{node, toolset};
+use crate::convert::side_effect;
+use crate::text::{is_name, plain, plain_lines};
+
+/// Nodes, and tools, of one plugin.
+pub const MAX_SPECS: usize = 256;
+/// Bytes of a description: a page; the rest is cut.
+pub const MAX_DESCRIPTION: usize = 4 << 10;
+/// Bytes of a schema: types of a large API; and what the flow is willing to compile.
+pub const MAX_SCHEMA: usize = 64 << 10;
+/// Tags, and scopes, of a node or tool.
+pub const MAX_TAGS: usize = 32;
+/// Bytes of a tag or scope.
+pub const MAX_TAG: usize = 64;
+
+/// What a plugin says of one of its tools.
+#[derive(Debug, Clone, Serialize)]
+pub struct ToolSpec {
+    /// Unique within the plugin, `[a-z0-9_-]+`.
+    pub name: String,
+    /// For people and models.
+    pub description: String,
+    /// JSON Schema of the arguments.
+    pub input: Value,
+    /// JSON Schema of the result; none: anything.
+    pub output: Option<Value>,
+    /// JSON Schema of the tool's configuration.
+    pub config: Option<Value>,
+    /// What a call does outside.
+    pub side_effect: SideEffect,
+    /// A second run with the same key has no second effect.
+    pub idempotent: bool,
+    /// For finding it.
+    pub tags: Vec<String>,
+    /// Scopes that a caller needs.
+    pub scopes: Vec<String>,
+    /// An object of hints for people and models.
+    pub hints: Option<Value>,
+}
+
+pub(crate) fn nodes(specs: Vec<node::Spec>) -> Result<Vec<NodeSpec>, Error> {
+    check_names("node", specs.iter().map(|spec| spec.name.as_str()))?;
+    specs.into_iter().map(node).collect()
+}
+
+fn node(spec: node::Spec) -> Result<NodeSpec, Error> {
+    let place = |what| format!("the {what} of node `{}`", spec.name);
+    Ok(NodeSpec {
+        description: plain_lines(&spec.description, MAX_DESCRIPTION),
+        input: schema(spec.input, || place("input schema"))?,
+        output: schema(spec.output, || place("output schema"))?,
+        config: schema(spec.config, || place("config schema"))?,
+        side_effect: side_effect(spec.side_effect),
+        idempotent: spec.idempotent,
+        tags: tags(&spec.tags, || place("tags"))?,
+        hints: hints(spec.hints, || place("hints"))?,
+        name: spec.name,
+    })
+}
+
+pub(crate) fn tools(specs: Vec<toolset::Spec>) -> Result<Vec<ToolSpec>, Error> {
+    check_names("tool", specs.iter().map(|spec| spec.name.as_str()))?;
+    specs.into_iter().map(tool).collect()
+}
+
+fn tool(spec: toolset::Spec) -> Result<ToolSpec, Error> {
+    let place = |what| format!("the {what} of tool `{}`", spec.name);
+    Ok(ToolSpec {
+        description: plain_lines(&spec.description, MAX_DESCRIPTION),
+        input: json(&spec.input, || place("input schema"))?,
+        output: schema(spec.output, || place("output schema"))?,
+        config: schema(spec.config, || place("config schema"))?,
+        side_effect: side_effect(spec.side_effect),
+        idempotent: spec.idempotent,
+        tags: tags(&spec.tags, || place("tags"))?,
+        scopes: tags(&spec.scopes, || place("scopes"))?,
+        hints: hints(spec.hints, || place("hints"))?,
+        name: spec.name,
+    })
+}
+
+fn check_names<'a>(what: &str, names: impl ExactSizeIterator<Item = &'a str>) -> Result<(), Error> {
+    if names.len() > MAX_SPECS {
+        return Err(Error::Description(format!("{} {what}s are more than {MAX_SPECS}", names.len())));
+    }
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !is_name(name) {
+            let name = plain(name, MAX_TAG);
+            return Err(Error::Description(format!("`{name}` is no name of a {what}; a name is [a-z0-9_-]+, at most 64 bytes")));
+        }
+        if !seen.insert(name) {
+            return Err(Error::Description(format!("there are two {what}s of the name `{name}`")));
+        }
+    }
+    Ok(())
+}
+
+fn schema(text: Option<String>, place: impl Fn() -> String) -> Result<Option<Value>, Error> {
+    text.map(|text| json(&text, place)).transpose()
+}
+
+fn hints(text: Option<String>, place: impl Fn() -> String) -> Result<Option<Value>, Error> {
+    let hints = schema(text, &place)?;
+    match &hints {
+        Some(hints) if !hints.is_object() => Err(Error::Description(format!("{} are not an object", place()))),
+        _ => Ok(hints),
+    }
+}
+
+fn json(text: &str, place: impl Fn() -> String) -> Result<Value, Error> {
+    if text.len() > MAX_SCHEMA {
+        return Err(Error::Description(format!("{} has {} bytes, more than {MAX_SCHEMA}", place(), text.len())));
+    }
+    serde_json::from_str(text).map_err(|error| Error::Description(format!("{} is not valid JSON: {error}", place())))
+}
+
+fn tags(tags: &[String], place: impl Fn() -> String) -> Result<Vec<String>, Error> {
+    if tags.len() > MAX_TAGS {
+        return Err(Error::Description(format!("{} are {}, more than {MAX_TAGS}", place(), tags.len())));
+    }
+    Ok(tags.iter().map(|tag| plain(tag, MAX_TAG)).collect())
+}

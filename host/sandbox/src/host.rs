@@ -1,0 +1,8 @@
+//! What a guest may call: one module per interface. Each refuses what is wrong as the contract's failure and traps only where
+//! a limit ends the call.
+
+pub(crate) mod budget;
+pub(crate) mod emit;
+pub(crate) mod log;
+pub(crate) mod random;
+pub(crate) mod stdio;

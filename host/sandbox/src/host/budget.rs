@@ -1,0 +1,38 @@
+//! `floe:plugin/budget`: what is left for the call. Linked by hand, because what is left of the fuel stands in the store.
+
+use tokio::time::Instant;
+use wasmtime::StoreContextMut;
+use wasmtime::component::Linker;
+
+use crate::state::State;
+
+type Remaining = Vec<(String, u64)>;
+
+/// Adds the interface to the linker.
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let mut budget = linker.instance("floe:plugin/budget@0.1.0")?;
+    budget.func_wrap("remaining", |mut store: StoreContextMut<'_, State>, (): ()| -> wasmtime::Result<(Remaining,)> {
+        store.data_mut().host_call()?;
+        let fuel = store.get_fuel()?;
+        Ok((remaining(store.data(), fuel),))
+    })?;
+    budget.func_wrap("cancelled", |mut store: StoreContextMut<'_, State>, (): ()| -> wasmtime::Result<(bool,)> {
+        let state = store.data_mut();
+        state.host_call()?;
+        Ok((state.call.ctx.as_ref().is_some_and(floe_flow::Context::is_cancelled),))
+    })
+}
+
+/// The store's fuel is already the least of the call's limit and the trace's budget.
+fn remaining(state: &State, fuel: u64) -> Remaining {
+    let time = state.call.deadline.saturating_duration_since(Instant::now());
+    let mut remaining = vec![
+        ("fuel".to_owned(), fuel),
+        ("time-ms".to_owned(), u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        ("host-calls".to_owned(), state.plugin.limits.host_calls.saturating_sub(state.call.host_calls)),
+    ];
+    if let Some(hops) = state.call.ctx.as_ref().and_then(|ctx| ctx.remaining().hops) {
+        remaining.push(("hops".to_owned(), hops));
+    }
+    remaining
+}

@@ -1,0 +1,70 @@
+//! `floe:plugin/log`: lines for the operator, as events of `tracing` with the target `plugin`.
+
+use crate::bindings::floe::plugin::log::{Field, Host, Level};
+use crate::state::State;
+use crate::text::plain;
+
+impl Host for State {
+    fn write(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {
+        self.host_call()?;
+        let fields = fields.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ");
+        self.log(level, &message, &fields);
+        Ok(())
+    }
+}
+
+impl State {
+    /// Shows a line, as long as the call has not used up its lines. Every text here is the guest's.
+    pub(crate) fn log(&mut self, level: Level, message: &str, fields: &str) {
+        let limits = &self.plugin.limits;
+        let (max_lines, max_bytes) = (limits.log_lines, usize::try_from(limits.log_line).unwrap_or(usize::MAX));
+        self.call.bytes_out += (message.len() + fields.len()) as u64;
+        self.call.log_lines = self.call.log_lines.saturating_add(1);
+        if self.call.log_lines > max_lines {
+            return;
+        }
+        self.show(level, &plain(message, max_bytes), Some(plain(fields, max_bytes)).filter(|fields| !fields.is_empty()));
+        if self.call.log_lines == max_lines {
+            let raise = self.plugin.line("log_lines");
+            let (message, fields) = (plain(message, max_bytes), plain(fields, max_bytes));
+        self.show(level, &message, Some(fields.as_str()).filter(|fields| !fields.is_empty()));
+        if self.call.log_lines == max_lines {
+            let raise = self.plugin.line("log_lines");
+            self.show(
+                Level::Warn,
+                &format!("Log limit reached, further lines of this call are dropped; raise it with {raise}."),
+                None,
+            );
+        }
+    }
+
+    /// The lines that [`Self::log`] dropped.
+    pub(crate) fn log_dropped(&self) -> u32 {
+        self.call.log_lines.saturating_sub(self.plugin.limits.log_lines)
+    }
+
+    /// Shows what the guest printed, a line each.
+    pub(crate) fn log_lines(&mut self, level: Level, text: &str) {
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            self.log(level, line, "");
+        }
+    }
+
+    fn show(&self, level: Level, message: &str, fields: Option<&str>) {
+        let plugin = self.plugin.name.as_str();
+        let (trace, node) = self.place();
+        // The level of an event is a constant.
+        macro_rules! show {
+            ($level:ident) => {
+                tracing::event!(target: "plugin", tracing::Level::$level, plugin, node, trace, fields, "{message}")
+            };
+        }
+        match level {
+            Level::Trace => show!(TRACE),
+            Level::Debug => show!(DEBUG),
+            Level::Info => show!(INFO),
+            Level::Warn => show!(WARN),
+            Level::Error => show!(ERROR),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What a component asks for and consists of, read from its bytes: nothing is compiled and nothing runs.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use wasmparser::{ComponentExternName, Parser, Payload};
+use wasmtime::{Engine, Precompiled};
+
+use crate::Error;
+use crate::interface::{Class, Interface, classify};
+
+/// What a component says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Inspection {
+    /// `component`; anything else is an error of [`inspect`].
+    pub kind: &'static str,
+    /// Bytes.
+    pub size: u64,
+    /// `sha256:` and 64 hexadecimal digits.
+    pub digest: String,
+    /// The versions of `floe:plugin` that its imports and exports name; one in a sound component.
+    pub contract: BTreeSet<String>,
+    /// It exports `floe:plugin/node`.
+    pub node: bool,
+    /// It exports `floe:plugin/toolset`.
+    pub toolset: bool,
+    /// Everything exported, as written.
+    pub exports: Vec<String>,
+    /// Everything imported, by what the host makes of it.
+    pub imports: Imports,
+    /// How much there is of what takes time or memory.
+    pub counts: Counts,
+}
+
+/// Imports by what the host makes of them, each as written and in the component's order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Imports {
+    /// Interfaces of `floe:plugin`: always there.
+    pub contract: Vec<String>,
+    /// WASI without effect outside the call: always there.
+    pub inert: Vec<String>,
+    /// Interfaces of `floe:capability`: each needs a grant.
+    pub capabilities: Vec<String>,
+    /// The rest of WASI: each needs a grant.
+    pub wasi: Vec<String>,
+    /// No interface that this host knows.
+    pub unknown: Vec<String>,
+}
+
+impl Imports {
+    /// What needs a grant or is unknown, in that order.
+    pub(crate) fn questionable(&self) -> impl Iterator<Item = &String> {
+        self.capabilities.iter().chain(&self.wasi).chain(&self.unknown)
+    }
+
+    fn group(&mut self, class: Class) -> &mut Vec<String> {
+        match class {
+            Class::Contract => &mut self.contract,
+            Class::Inert => &mut self.inert,
+            Class::Capability => &mut self.capabilities,
+            Class::Wasi => &mut self.wasi,
+            Class::Unknown => &mut self.unknown,
+        }
+    }
+}
+
+/// How much there is, the component's parts at any depth included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Counts {
+    /// Functions with a body.
+    pub functions: u64,
+    /// Memories.
+    pub memories: u64,
+    /// Tables.
+    pub tables: u64,
+    /// Core modules.
+    pub modules: u64,
+    /// Components within the component.
+    pub components: u64,
+    /// Imports of the component and of its parts.
+    pub imports: u64,
+}
+
+/// Reads a component's imports, exports and sizes.
+///
+/// # Errors
+/// [`Error::NotAComponent`] and [`Error::Damaged`].
+pub fn inspect(bytes: &[u8]) -> Result<Inspection, Error> {
+    check_kind(bytes)?;
+    let mut inspection = Inspection {
+        kind: "component",
+        size: number(bytes.len()),
+        digest: digest(bytes),
+        contract: BTreeSet::new(),
+        node: false,
+        toolset: false,
+        exports: Vec::new(),
+        imports: Imports::default(),
+        counts: Counts::default(),
+    };
+    let damaged = |error: &wasmparser::BinaryReaderError| Error::Damaged {
+        offset: number(error.offset()),
+        size: number(bytes.len()),
+        reason: error.message().to_owned(),
+    };
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(|error| damaged(&error))?;
+        match &payload {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            _ => {}
+        }
+        count(&payload, &mut inspection.counts);
+        if depth == 1 {
+            name(payload, &mut inspection).map_err(|error| damaged(&error))?;
+        }
+    }
+    Ok(inspection)
+}
+
+/// Counts what the payload announces, at any depth.
+fn count(payload: &Payload<'_>, counts: &mut Counts) {
+    match payload {
+        Payload::FunctionSection(section) => counts.functions += u64::from(section.count()),
+        Payload::MemorySection(section) => counts.memories += u64::from(section.count()),
+        Payload::TableSection(section) => counts.tables += u64::from(section.count()),
+        Payload::ImportSection(section) => counts.imports += u64::from(section.count()),
+        Payload::ComponentImportSection(section) => counts.imports += u64::from(section.count()),
+        Payload::ModuleSection { .. } => counts.modules += 1,
+        Payload::ComponentSection { .. } => counts.components += 1,
+        _ => {}
+    }
+}
+
+/// Takes down the names of the outermost component's imports and exports.
+fn name(payload: Payload<'_>, inspection: &mut Inspection) -> Result<(), wasmparser::BinaryReaderError> {
+    match payload {
+        Payload::ComponentImportSection(section) => {
+            for import in section {
+                let ComponentExternName { name, .. } = import?.name;
+                let class = classify(name);
+                if let (Class::Contract, Some(interface)) = (class, Interface::parse(name)) {
+                    inspection.contract.insert(interface.version.unwrap_or_default().to_owned());
+                }
+                inspection.imports.group(class).push(name.to_owned());
+            }
+        }
+        Payload::ComponentExportSection(section) => {
+            for export in section {
+                let ComponentExternName { name, .. } = export?.name;
+                if let Some(interface) = Interface::parse(name).filter(|interface| interface.package == "floe:plugin") {
+                    inspection.contract.insert(interface.version.unwrap_or_default().to_owned());
+                    inspection.node |= interface.name == "node";
+                    inspection.toolset |= interface.name == "toolset";
+                }
+                inspection.exports.push(name.to_owned());
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Tells a component from what else people hand in.
+fn check_kind(bytes: &[u8]) -> Result<(), Error> {
+    const MAGIC: &[u8] = b"\0asm";
+    let not = |found, remedy| Err(Error::NotAComponent { found, remedy });
+    if bytes.is_empty() {
+        return not("the file is empty", "build or fetch the plugin again");
+    }
+    if let Some(Precompiled::Component | Precompiled::Module) = Engine::detect_precompiled(bytes) {
+        return not(
+            "this is machine code that Wasmtime compiled, and a host only runs what it compiled itself",
+            "give the component (.wasm) instead",
+        );
+    }
+    if bytes.len() < 8 && MAGIC.starts_with(&bytes[..bytes.len().min(4)]) {
+        let size = number(bytes.len());
+        return Err(Error::Damaged { offset: size, size, reason: "it ends within the header".to_owned() });
+    }
+    if !bytes.starts_with(MAGIC) {
+        let head = &bytes[..bytes.len().min(1024)];
+        let text = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true) && !head.contains(&0);
+        let found = if text { "this is text, not a compiled component" } else { "this is not WebAssembly" };
+        return not(found, "give the component (.wasm) that `floe build` makes of the plugin's source");
+    }
+    if !Parser::is_component(bytes) {
+        return not(
+            if Parser::is_core_wasm(bytes) {
+                "this is a core WebAssembly module, not a component"
+            } else {
+                "this is WebAssembly of a version that this host does not know"
+            },
+            "build the plugin for a component target such as wasm32-wasip2",
+        );
+    }
+    Ok(())
+}
+
+/// `sha256:` and the digits.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{:x}", Sha256::digest(bytes))
+}
+
+fn number(size: usize) -> u64 {
+    u64::try_from(size).unwrap_or(u64::MAX)
+}

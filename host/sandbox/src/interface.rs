@@ -1,0 +1,149 @@
+//! Which interfaces there are and who may use them: names only. Nothing is granted by being known.
+
+use std::collections::BTreeSet;
+
+use crate::Error;
+use crate::inspect::Inspection;
+
+/// The version of `floe:plugin` that this host serves.
+pub const CONTRACT: &str = "0.1.0";
+
+/// What the operator's file grants a plugin, by the key under `grants`: `http`, `state`, …
+///
+/// No capability is served yet, so that a grant only changes what a refusal says. A capability comes as a module of its own,
+/// with its settings here: a context, a view of it in the store's data, and a function that adds it to the linker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants(pub BTreeSet<String>);
+
+/// `package/name@version`, as components write the interfaces that they import and export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Interface<'a> {
+    pub(crate) package: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) version: Option<&'a str>,
+}
+
+impl<'a> Interface<'a> {
+    pub(crate) fn parse(name: &'a str) -> Option<Self> {
+        let (package, rest) = name.split_once('/')?;
+        let (name, version) = match rest.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (rest, None),
+        };
+        package.contains(':').then_some(Self { package, name, version })
+    }
+}
+
+/// What the host makes of an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Contract,
+    Inert,
+    Capability,
+    Wasi,
+    Unknown,
+}
+
+/// The interfaces of the contract that a plugin imports.
+const CONTRACT_IMPORTS: [&str; 4] = ["types", "log", "budget", "emit"];
+
+/// The interfaces of WASI 0.2 that compilers want and that do nothing outside the call (see `link`).
+const INERT: [(&str, &[&str]); 5] = [
+    (
+        "wasi:cli",
+        &[
+            "environment",
+            "exit",
+            "stdin",
+            "stdout",
+            "stderr",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stdin",
+            "terminal-stdout",
+            "terminal-stderr",
+        ],
+    ),
+    ("wasi:io", &["error", "poll", "streams"]),
+    ("wasi:clocks", &["monotonic-clock", "wall-clock"]),
+    ("wasi:random", &["random", "insecure", "insecure-seed"]),
+    ("wasi:filesystem", &["types", "preopens"]),
+];
+
+/// The interfaces of `floe:capability` and the lines that would grant them.
+const CAPABILITIES: [(&str, &str); 9] = [
+    ("state", "state: { space: NAME, bytes: 1MiB }"),
+    ("secrets", "secrets: [NAME]"),
+    ("http", "http: [{ host: api.example.com, methods: [GET], path: /* }]"),
+    ("clock", "clock: { resolution: 1ms }"),
+    ("random", "random: true"),
+    ("tools", "tools: [PLUGIN/TOOL]"),
+    ("subflow", "subflow: [FLOW]"),
+    ("model", "model: [MODEL]"),
+    ("approval", "approval: true"),
+];
+
+pub(crate) fn classify(import: &str) -> Class {
+    let Some(interface) = Interface::parse(import) else { return Class::Unknown };
+    match interface.package {
+        // Another version of the contract is reported as such, not interface by interface.
+        "floe:plugin" if CONTRACT_IMPORTS.contains(&interface.name) || !serves(interface.version) => Class::Contract,
+        "floe:capability" if CAPABILITIES.iter().any(|(name, _)| *name == interface.name) => Class::Capability,
+        package if package.starts_with("wasi:") => {
+            let inert = INERT.iter().any(|(inert, names)| *inert == package && names.contains(&interface.name));
+            match interface.version {
+                Some(version) if version.starts_with("0.2.") => {
+                    if inert {
+                        Class::Inert
+                    } else {
+                        Class::Wasi
+                    }
+                }
+                _ => Class::Unknown,
+            }
+        }
+        _ => Class::Unknown,
+    }
+}
+
+/// Whether this host serves the version: the same up to its last part, which only adds.
+fn serves(version: Option<&str>) -> bool {
+    let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
+    version.and_then(minor) == minor(CONTRACT)
+}
+
+/// Refuses another contract, a component without a node or tool, and whatever is not granted.
+pub(crate) fn admit(inspection: &Inspection, plugin: &str, grants: &Grants) -> Result<(), Error> {
+    if let Some(asked) = inspection.contract.iter().find(|version| !serves(Some(version))) {
+        let asked = if asked.is_empty() { "(no version)" } else { asked };
+        return Err(Error::Contract { asked: asked.to_owned(), served: CONTRACT });
+    }
+    match inspection.imports.questionable().next() {
+        Some(import) => Err(refuse(import, plugin, grants)),
+        None if !inspection.node && !inspection.toolset => Err(Error::NoExport { served: CONTRACT }),
+        None => Ok(()),
+    }
+}
+
+fn refuse(import: &str, plugin: &str, grants: &Grants) -> Error {
+    let import_name = import.to_owned();
+    let (key, line) = match (classify(import), Interface::parse(import)) {
+        (Class::Capability, Some(interface)) => grant(interface.name),
+        (Class::Wasi, Some(interface)) => grant(interface.package.trim_start_matches("wasi:")),
+        _ => return Error::UnknownImport { import: import_name },
+    };
+    if grants.0.contains(&key) {
+        return Error::NotAvailable { import: import_name };
+    }
+    let lines = format!("  plugins:\n    {plugin}:\n      grants:\n        {line}");
+    Error::NotGranted { import: import_name, lines }
+}
+
+/// The key under `grants` and the whole line.
+fn grant(name: &str) -> (String, String) {
+    match CAPABILITIES.iter().find(|(known, _)| *known == name) {
+        Some((known, line)) => ((*known).to_owned(), (*line).to_owned()),
+        None if name == "sockets" => (name.to_owned(), "sockets: [{ host: db.example.com, port: 5432 }]".to_owned()),
+        None => (name.to_owned(), format!("{name}: true")),
+    }
+}

@@ -1,0 +1,46 @@
+//! Loads, compiles, limits, links and calls untrusted WebAssembly components.
+//!
+//! A guest computes and asks; this crate decides how much of the first and answers the second. It refuses to know HTTP
+//! servers, planners and configuration files, and what runs when: it offers a plugin's nodes and tools as [`floe_flow::Invoke`].
+//!
+//! Start with [`Sandbox::new`], then [`Sandbox::load`] and [`Plugin::node`]. [`inspect()`] reads a component without compiling
+//! it. Every limit stands in [`Limits`]; what a guest can import stands in `link`, and who may import what in `interface`.
+//!
+//! Guest code runs in three places, all under limits: `describe` at load (`plugin`), instantiation and call (`call`).
+
+mod bench;
+mod bindings;
+mod cache;
+mod call;
+mod convert;
+mod describe;
+mod engine;
+mod error;
+mod host;
+mod inspect;
+mod interface;
+mod limiter;
+mod limits;
+mod link;
+mod plugin;
+mod pool;
+mod sandbox;
+mod state;
+mod text;
+mod timed;
+mod trap;
+mod trusted;
+
+pub use bench::Raw;
+pub use cache::DEFAULT_CACHE_BYTES;
+pub use describe::{MAX_DESCRIPTION, MAX_SCHEMA, MAX_SPECS, MAX_TAG, MAX_TAGS, ToolSpec};
+pub use engine::{
+    ASYNC_STACK, FUEL_YIELD, MAX_INSTANCES, MAX_MEMORIES, MAX_MEMORY, MAX_TABLE_ELEMENTS, MAX_TABLES, TICK, WASM_STACK,
+};
+pub use error::Error;
+pub use inspect::{Counts, Imports, Inspection, inspect};
+pub use interface::{CONTRACT, Grants};
+pub use limits::*;
+pub use plugin::Plugin;
+pub use pool::MAX_IDLE;
+pub use sandbox::{Config, DEFAULT_POOL, Sandbox};

@@ -1,0 +1,70 @@
+//! What a component can import: the contract and the part of WASI that does nothing outside the call. Everything else is
+//! absent, sockets included, so that it cannot be called even by mistake.
+
+use wasmtime::Engine;
+use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
+use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
+use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+use wasmtime_wasi_io::bindings::wasi::io;
+
+use crate::bindings::floe::plugin::{emit, log};
+use crate::host::budget;
+use crate::host::random::{HasRandom, Random};
+use crate::state::State;
+
+/// The linker of every plugin; type checks against it happen once, at load.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    budget::add_to_linker(&mut linker)?;
+    emit::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    wasi(
+        &mut linker,
+        |state| {
+            state.call.host_calls += 1;
+            &mut state.table
+        },
+        |state| {
+            state.call.host_calls += 1;
+            &mut state.call.random
+        },
+    )?;
+    Ok(linker)
+}
+
+/// The inert part of WASI 0.2 that compilers want: no directories, no environment, no arguments, no sockets.
+pub(crate) fn wasi<T: WasiView + 'static>(
+    linker: &mut Linker<T>,
+    table: fn(&mut T) -> &mut ResourceTable,
+    randomness: fn(&mut T) -> &mut Random,
+) -> wasmtime::Result<()> {
+    io::error::add_to_linker::<T, HasTable>(linker, table)?;
+    io::poll::add_to_linker::<T, HasTable>(linker, table)?;
+    io::streams::add_to_linker::<T, HasTable>(linker, table)?;
+    clocks::wall_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
+    random::random::add_to_linker::<T, HasRandom>(linker, randomness)?;
+    random::insecure::add_to_linker::<T, HasRandom>(linker, randomness)?;
+    random::insecure_seed::add_to_linker::<T, HasRandom>(linker, randomness)?;
+    filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+    filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+    cli::exit::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::environment::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::stdin::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::stderr::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_input::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_output::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stdin::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)
+}
+
+struct HasTable;
+
+impl HasData for HasTable {
+    type Data<'a> = &'a mut ResourceTable;
+}

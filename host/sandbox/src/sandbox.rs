@@ -1,0 +1,190 @@
+//! The sandbox: one engine for untrusted code, the threads on which it runs, the clock that interrupts it, and loading.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+use crate::Error;
+use crate::bindings::exports::floe::plugin::{node, toolset};
+use crate::cache::Cache;
+use crate::call::Loaded;
+use crate::engine::{MAX_INSTANCES, MAX_MEMORIES, MAX_MEMORY, MAX_TABLE_ELEMENTS, MAX_TABLES, Ticker, engine};
+use crate::inspect::{Inspection, inspect};
+use crate::interface::{Grants, admit};
+use crate::limits::Limits;
+use crate::link::linker;
+use crate::plugin::Plugin;
+use crate::pool::IdleCount;
+use crate::state::{Identity, State};
+
+/// Live instances at once. Each takes six of the kernel's 65 530 mappings and some 30 KiB, more where the guest uses more.
+pub const DEFAULT_POOL: u32 = 1000;
+
+/// How a sandbox is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Threads on which guests run; a good number is that of the cores.
+    pub threads: usize,
+    /// Where compiled code is kept; none: every start compiles. The directory is made private to the user.
+    pub cache: Option<PathBuf>,
+    /// Live instances at once, over all plugins; half of them may wait for reuse.
+    pub instances: u32,
+}
+
+/// Where untrusted plugins are loaded and run.
+///
+/// Plugins keep what they need of it. Dropping it stops its threads: guests that still run on them are dropped, and calls must
+/// run elsewhere from then on.
+#[derive(Debug)]
+pub struct Sandbox {
+    core: Arc<Core>,
+    runtime: Option<Runtime>,
+    /// One compilation at a time: each uses every core there is.
+    compiling: Arc<Semaphore>,
+    cache: Option<Arc<Cache>>,
+}
+
+/// What loaded plugins share.
+pub(crate) struct Core {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
+    pub(crate) idle: IdleCount,
+    _ticker: Ticker,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("idle", &self.idle).finish_non_exhaustive()
+    }
+}
+
+impl Sandbox {
+    /// Starts the engine, its clock and its threads.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] and [`Error::Thread`]. A cache that cannot be used is only warned of.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        let engine = engine(config.instances.max(1))?;
+        let linker = linker(&engine).map_err(Error::Engine)?;
+        let ticker = Ticker::start(&engine)?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(config.threads.max(1))
+            .thread_name("floe-guest")
+            .enable_time()
+            .build()
+            .map_err(Error::Thread)?;
+        let cache = config.cache.and_then(|directory| match Cache::open(&directory, &engine) {
+            Ok(cache) => Some(Arc::new(cache)),
+            Err(error) => {
+                warn!(%error, path = %directory.display(), "No cache of compiled code: plugins are compiled at every start.");
+                None
+            }
+        });
+        let idle = IdleCount::new(config.instances / 2);
+        Ok(Self {
+            core: Arc::new(Core { engine, linker, idle, _ticker: ticker }),
+            runtime: Some(runtime),
+            compiling: Arc::new(Semaphore::new(1)),
+            cache,
+        })
+    }
+
+    /// The threads on which nodes are to be invoked, and so guests run: apart from timers and I/O, which a busy guest would
+    /// hold up.
+    pub fn handle(&self) -> &Handle {
+        self.runtime.as_ref().expect("the runtime is there until drop").handle()
+    }
+
+    /// Loads a component: reads what it is, refuses what it must not import, compiles it or takes the compiled code from the
+    /// cache, and lets it describe itself under its limits.
+    ///
+    /// # Errors
+    /// [`Error::Plugin`] with the reason; see the variants of [`Error`].
+    pub async fn load(&self, name: &str, bytes: &[u8], grants: &Grants, limits: &Limits) -> Result<Plugin, Error> {
+        self.try_load(name, bytes, grants, limits).await.map_err(|error| error.of(name))
+    }
+
+    async fn try_load(&self, name: &str, bytes: &[u8], grants: &Grants, limits: &Limits) -> Result<Plugin, Error> {
+        check_limits(name, limits)?;
+        let identity = Arc::new(Identity { name: name.to_owned(), limits: limits.clone() });
+        check_size(&identity, "module", u64::try_from(bytes.len()).unwrap_or(u64::MAX), limits.module)?;
+        let inspection = inspect(bytes)?;
+        let counts = inspection.counts;
+        check_size(&identity, "functions", counts.functions, limits.functions.into())?;
+        check_size(&identity, "imports", counts.imports, limits.imports.into())?;
+        check_size(&identity, "nested", counts.modules + counts.components, limits.nested.into())?;
+        admit(&inspection, name, grants)?;
+
+        let component = self.compile(&identity, &inspection, bytes).await?;
+        let pre = self.core.linker.instantiate_pre(&component).map_err(|error| compile_error(&error))?;
+        let indices = |error| Error::Compile(format!("{error:#}"));
+        let node = inspection.node.then(|| node::GuestIndices::new(&pre).map_err(indices)).transpose()?;
+        let toolset = inspection.toolset.then(|| toolset::GuestIndices::new(&pre).map_err(indices)).transpose()?;
+        let loaded = Arc::new(Loaded { identity, pre, node, toolset, core: Arc::clone(&self.core) });
+        Plugin::describe(loaded, inspection, self.handle()).await
+    }
+
+    /// Compiles on a thread of its own, since that takes hundreds of milliseconds. A compilation that takes too long is given
+    /// up but not stopped: the thread ends it alone, and until then nothing else compiles.
+    async fn compile(&self, identity: &Arc<Identity>, inspection: &Inspection, bytes: &[u8]) -> Result<Component, Error> {
+        let permit = Arc::clone(&self.compiling).acquire_owned().await.expect("the semaphore is never closed");
+        let (engine, cache) = (self.core.engine.clone(), self.cache.clone());
+        let (digest, bytes) = (inspection.digest.clone(), bytes.to_vec());
+        let work = self.handle().spawn_blocking(move || {
+            let _permit = permit;
+            if let Some(component) = cache.as_ref().and_then(|cache| cache.load(&engine, &digest)) {
+                return Ok(component);
+            }
+            let component = Component::from_binary(&engine, &bytes).map_err(|error| compile_error(&error))?;
+            if let Some(cache) = cache {
+                cache.store(&digest, &component);
+            }
+            Ok(component)
+        });
+        let limit = identity.limits.compile;
+        match tokio::time::timeout(limit, AbortOnDropHandle::new(work)).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Error::Compile("the compiler failed on it".to_owned())),
+            Err(_) => Err(Error::CompileTimeout { seconds: limit.as_secs(), raise: identity.line("compile") }),
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // Not waiting: this may be a thread of an async runtime, where waiting is forbidden.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The compiler's reason, without paths of the host: there are none in it.
+fn compile_error(error: &wasmtime::Error) -> Error {
+    Error::Compile(crate::text::plain(&format!("{error:#}"), 2 << 10))
+}
+
+fn check_size(identity: &Identity, limit: &'static str, used: u64, max: u64) -> Result<(), Error> {
+    if used <= max { Ok(()) } else { Err(Error::Limit { limit, used, max, raise: identity.line(limit) }) }
+}
+
+/// Limits beyond what the pool is made for would fail later, and worse.
+fn check_limits(plugin: &str, limits: &Limits) -> Result<(), Error> {
+    let most = [
+        ("memory", limits.memory, MAX_MEMORY),
+        ("table_elements", limits.table_elements, MAX_TABLE_ELEMENTS),
+        ("tables", limits.tables.into(), MAX_TABLES.into()),
+        ("memories", limits.memories.into(), MAX_MEMORIES.into()),
+        ("instances", limits.instances.into(), MAX_INSTANCES.into()),
+    ];
+    match most.into_iter().find(|(_, value, max)| value > max) {
+        Some((limit, value, max)) => Err(Error::LimitTooHigh { line: format!("plugins.{plugin}.limits.{limit}"), value, max }),
+        None => Ok(()),
+    }
+}

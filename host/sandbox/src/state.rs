@@ -1,0 +1,158 @@
+//! The data of one store: what the instance holds across calls, and what belongs to the call that runs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use floe_flow::{Call, Context, Failure, FailureKind, Output};
+use tokio::time::Instant;
+use wasmtime::UpdateDeadline;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::host::random::Random;
+use crate::host::stdio::Capture;
+use crate::limiter::Limiter;
+use crate::limits::Limits;
+
+/// A plugin's name and limits, shared by its instances.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) limits: Limits,
+}
+
+impl Identity {
+    /// The failure for a limit of this plugin that was reached.
+    pub(crate) fn limit(&self, kind: FailureKind, limit: &str, used: u64, max: u64) -> Failure {
+        Failure::limit(kind, limit, used, max, &self.line(limit))
+    }
+
+    /// The line of the flow file that sets the limit.
+    pub(crate) fn line(&self, limit: &str) -> String {
+        format!("`plugins.{}.limits.{limit}`", self.name)
+    }
+}
+
+/// A limit that ends the call: raised as a trap by whatever notices it first.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("limit `{limit}` reached: {used} of {max}")]
+pub(crate) struct Reached {
+    pub(crate) limit: &'static str,
+    pub(crate) used: u64,
+    pub(crate) max: u64,
+}
+
+/// The call's time is over: raised as a trap by the tick that notices it.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("out of time")]
+pub(crate) struct OutOfTime;
+
+/// What a store holds.
+pub(crate) struct State {
+    pub(crate) plugin: Arc<Identity>,
+    pub(crate) limiter: Limiter,
+    pub(crate) table: ResourceTable,
+    /// Made when the guest first asks WASI for something other than randomness: most calls never do.
+    wasi: Option<Box<Wasi>>,
+    pub(crate) call: Running,
+}
+
+struct Wasi {
+    ctx: WasiCtx,
+    stdout: Capture,
+    stderr: Capture,
+}
+
+/// What belongs to one call.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// None while a plugin describes itself.
+    pub(crate) ctx: Option<Context>,
+    /// When the call is ended.
+    pub(crate) deadline: Instant,
+    pub(crate) random: Random,
+    pub(crate) emitted: Vec<Output>,
+    pub(crate) emitted_bytes: u64,
+    pub(crate) log_lines: u32,
+    pub(crate) bytes_out: u64,
+    pub(crate) host_calls: u64,
+}
+
+impl Running {
+    /// A call at a message. Its randomness follows from the trace, the message and the node, so that a second run is the same.
+    pub(crate) fn new(call: Call, message_id: &str, deadline: Instant, limits: &Limits) -> Self {
+        let random = Random::new([&call.ctx.origin().trace, message_id, call.ctx.node()], limits.random);
+        Self { ctx: Some(call.ctx), ..Self::describe(deadline, random) }
+    }
+
+    /// A call without a trace.
+    pub(crate) fn describe(deadline: Instant, random: Random) -> Self {
+        Self { ctx: None, deadline, random, emitted: Vec::new(), emitted_bytes: 0, log_lines: 0, bytes_out: 0, host_calls: 0 }
+    }
+}
+
+impl State {
+    pub(crate) fn new(plugin: Arc<Identity>, call: Running) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(usize::try_from(plugin.limits.resources).unwrap_or(usize::MAX));
+        Self { limiter: Limiter::new(&plugin.limits), plugin, table, wasi: None, call }
+    }
+
+    /// The next call of an instance that is used again.
+    pub(crate) fn begin(&mut self, call: Running) {
+        self.limiter.begin();
+        self.call = call;
+    }
+
+    /// Counts a call of the guest to the host; the error ends the guest's call.
+    pub(crate) fn host_call(&mut self) -> Result<(), Reached> {
+        self.call.host_calls += 1;
+        self.check_host_calls()
+    }
+
+    fn check_host_calls(&self) -> Result<(), Reached> {
+        let (used, max) = (self.call.host_calls, self.plugin.limits.host_calls);
+        if used > max { Err(Reached { limit: "host_calls", used, max }) } else { Ok(()) }
+    }
+
+    /// What a running guest is interrupted for at each tick: its time, and calls to WASI that nobody could refuse.
+    pub(crate) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
+        self.check_host_calls()?;
+        if Instant::now() >= self.call.deadline {
+            return Err(OutOfTime.into());
+        }
+        Ok(UpdateDeadline::Continue(1))
+    }
+
+    /// The trace's id and the node's name, for log lines; empty while a plugin describes itself.
+    pub(crate) fn place(&self) -> (&str, &str) {
+        self.call.ctx.as_ref().map_or(("", ""), |ctx| (&ctx.origin().trace, ctx.node()))
+    }
+
+    /// What the guest wrote to standard output and standard error since the last time.
+    pub(crate) fn take_stdio(&mut self) -> Option<(String, String)> {
+        self.wasi.as_ref().map(|wasi| (wasi.stdout.take(), wasi.stderr.take()))
+    }
+}
+
+/// Every call to WASI passes here, except to randomness and streams, and is counted; a trap is not possible here, so the tick
+/// looks at the count.
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.call.host_calls += 1;
+        let max = self.plugin.limits.stdio;
+        let wasi = self.wasi.get_or_insert_with(|| {
+            let (stdout, stderr) = (Capture::new(max), Capture::new(max));
+            // No arguments, environment, directories or addresses: all of it is absent unless given.
+            let ctx = WasiCtx::builder().stdout(stdout.clone()).stderr(stderr.clone()).build();
+            Box::new(Wasi { ctx, stdout, stderr })
+        });
+        WasiCtxView { ctx: &mut wasi.ctx, table: &mut self.table }
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("plugin", &self.plugin.name).field("call", &self.call).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,157 @@
+//! A flow file and the sandbox become a graph: plugins are found, loaded under their grants and limits, and put into the nodes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use floe_flow::graph::did_you_mean;
+use floe_flow::{Graph, Payload, Schema};
+use floe_sandbox::{Error as Refusal, Grants, Limits, Plugin, Sandbox};
+use serde_json::{Value, json};
+
+use crate::builder::{Located, locate};
+use crate::file::{self, Code, Flow, Problem, Step, Unresolved, Wanted};
+use crate::{Error, file::Span};
+
+/// A flow that can run.
+#[derive(Debug)]
+pub struct Assembled {
+    /// What runs.
+    pub graph: Graph,
+    /// Its plugins by their names in the file, in declaration order.
+    pub plugins: Vec<Plugin>,
+    /// What the caller should know although it is no mistake, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Loads the flow's plugins and makes its graph; a node runs `cores` invocations at once unless the file says otherwise. Says
+/// all that is wrong at once. Builds nothing.
+pub async fn assemble(flow: &Flow, sandbox: &Sandbox, cores: usize) -> Result<Assembled, Error> {
+    let mut loaded = Loaded::default();
+    for (name, config) in flow.file.plugins.iter() {
+        loaded.load(flow, sandbox, name, config).await;
+    }
+    let Loaded { plugins, warnings, mut problems } = loaded;
+    let by_name: BTreeMap<&str, &Plugin> = plugins.iter().map(|plugin| (plugin.name.as_str(), plugin)).collect();
+    let graph = flow.graph(cores, &|wanted| resolve(&by_name, wanted));
+    match graph {
+        Ok(graph) if problems.is_empty() => Ok(Assembled { graph, plugins, warnings }),
+        Ok(_) => Err(flow.problems(problems).into()),
+        Err(found) => {
+            problems.extend(found);
+            Err(flow.problems(problems).into())
+        }
+    }
+}
+
+#[derive(Default)]
+struct Loaded {
+    plugins: Vec<Plugin>,
+    warnings: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl Loaded {
+    async fn load(&mut self, flow: &Flow, sandbox: &Sandbox, name: &str, config: &file::Plugin) {
+        let limits = config.limits.over(config.profile);
+        let located = match locate(flow, name, &config.source) {
+            Ok(located) => located,
+            Err(error) => return self.problems.extend(placed(flow, name, error)),
+        };
+        let Located { file, stale } = located;
+        if let Some(changed) = stale {
+            let source = flow.folder.join(&config.source);
+            let how = "add --build, or: floe build";
+            self.warnings.push(format!("plugin `{name}` is older than its source: {changed} has changed; {how} {}", source.display()));
+        }
+        let grants = Grants(config.grants.names().cloned().collect());
+        let loaded = match read(&file, name, &limits) {
+            Ok(bytes) => sandbox.load(name, &bytes, &grants, &limits).await,
+            Err(error) => Err(error),
+        };
+        match loaded {
+            Ok(plugin) => self.plugins.push(plugin),
+            Err(error) => self.problems.push(refused(flow, name, &error)),
+        }
+    }
+}
+
+/// Reads a component, unless it is larger than it may be.
+fn read(path: &Path, plugin: &str, limits: &Limits) -> Result<Vec<u8>, Refusal> {
+    let damaged = |error: std::io::Error| Refusal::Damaged { offset: 0, size: 0, reason: error.to_string() };
+    let size = std::fs::metadata(path).map_err(damaged)?.len();
+    if size > limits.module {
+        let raise = format!("plugins.{plugin}.limits.module");
+        return Err(Refusal::Limit { limit: "module", used: size, max: limits.module, raise });
+    }
+    std::fs::read(path).map_err(damaged)
+}
+
+/// What a refused plugin is a problem of, and where: of its source, its limits or its grants.
+fn refused(flow: &Flow, name: &str, error: &Refusal) -> Problem {
+    let at = |key: &str| span(flow, name, key);
+    let message = format!("plugin `{name}`: {}", error.reason());
+    match error.reason() {
+        Refusal::NotGranted { import, lines } => {
+            let message = format!("plugin `{name}`: it imports `{import}`, which is not granted and not available in this host yet");
+            Problem::new(message, at("grants")).with_help(format!("the lines that would grant it:\n{lines}"))
+        }
+        Refusal::NotAvailable { .. } => Problem::new(message, at("grants")),
+        Refusal::Limit { .. } | Refusal::LimitTooHigh { .. } | Refusal::CompileTimeout { .. } => Problem::new(message, at("limits")),
+        _ => Problem::new(message, at("source")),
+    }
+}
+
+fn placed(flow: &Flow, name: &str, error: Error) -> Vec<Problem> {
+    match error {
+        Error::Flow(problems) => problems.list,
+        Error::Wrong { message, help } => vec![Problem { help, ..Problem::new(message, span(flow, name, "source")) }],
+        other => vec![Problem::new(other.to_string(), span(flow, name, "source"))],
+    }
+}
+
+fn span(flow: &Flow, plugin: &str, key: &str) -> Option<Span> {
+    flow.value_span(&[Step::from("plugins"), plugin.into(), key.into()])
+}
+
+// === nodes ===
+
+/// The plugin's node with this name, or its tool.
+fn resolve(plugins: &BTreeMap<&str, &Plugin>, wanted: Wanted<'_>) -> Result<Code, Unresolved> {
+    let plugin = plugins.get(wanted.plugin).ok_or(Unresolved::Plugin)?;
+    let config = if wanted.config.is_null() { json!({}) } else { wanted.config.clone() };
+    let reuse = wanted.reuse.map_or(1, std::num::NonZeroU32::get);
+    let member = |error: Refusal| Unresolved::Member(error.to_string());
+    if let Some(spec) = plugin.nodes.iter().find(|spec| spec.name == wanted.member) {
+        check_config(wanted, spec.config.as_ref(), &config)?;
+        let invoke = plugin.node(wanted.member, &config.into(), reuse).map_err(member)?;
+        let (input, output) = (spec.input.as_ref(), spec.output.as_ref());
+        return Ok(Code { invoke, input: schema(wanted, "input", input)?, output: schema(wanted, "output", output)? });
+    }
+    if let Some(spec) = plugin.tools.iter().find(|spec| spec.name == wanted.member) {
+        check_config(wanted, spec.config.as_ref(), &config)?;
+        let context = Payload::from(json!({}));
+        let invoke = plugin.tool(wanted.member, &config.into(), &context, reuse).map_err(member)?;
+        let (input, output) = (Some(&spec.input), spec.output.as_ref());
+        return Ok(Code { invoke, input: schema(wanted, "arguments", input)?, output: schema(wanted, "result", output)? });
+    }
+    Err(Unresolved::Member(unknown_member(plugin, wanted)))
+}
+
+fn unknown_member(plugin: &Plugin, wanted: Wanted<'_>) -> String {
+    let nodes = plugin.nodes.iter().map(|spec| spec.name.clone());
+    let names: Vec<String> = nodes.chain(plugin.tools.iter().map(|spec| spec.name.clone())).collect();
+    let guess = did_you_mean(wanted.member, &names);
+    let known: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!("plugin `{}` has no `{}`{guess}; it has {}", wanted.plugin, wanted.member, known.join(", "))
+}
+
+fn check_config(wanted: Wanted<'_>, given: Option<&Value>, config: &Value) -> Result<(), Unresolved> {
+    let Some(schema) = schema(wanted, "configuration", given)? else { return Ok(()) };
+    let whose = format!("{}/{}", wanted.plugin, wanted.member);
+    schema.check(config).map_err(|error| Unresolved::Config(format!("`{whose}` does not take this configuration: {error}")))
+}
+
+fn schema(wanted: Wanted<'_>, side: &str, text: Option<&Value>) -> Result<Option<Schema>, Unresolved> {
+    let compiled = text.map(Schema::compile).transpose();
+    compiled.map_err(|error| Unresolved::Member(format!("the plugin's schema of `{}`'s {side} cannot be used: {error}", wanted.member)))
+}

@@ -1,0 +1,331 @@
+//! The command line: every argument of every command, with help that teaches.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::file::Profile;
+
+/// Runs flows whose nodes are untrusted WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "floe", version, propagate_version = true, arg_required_else_help = true, after_help = TOUR)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Log lines of the host and of plugins, on standard error, from this level on.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", value_enum)]
+    pub log: LogLevel,
+}
+
+const TOUR: &str = "\
+A first flow:
+  floe new hello             makes a plugin with a test and a flow that runs it
+  floe run hello --build     builds the plugin and runs the flow
+  floe viz hello             draws the flow
+
+Exit codes: 0 all completed, 1 some did not, 2 something is wrong with the call, the flow or a plugin, 130 interrupted.";
+
+/// What `floe` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a flow over its input and print what it gives
+    Run(RunArgs),
+    /// Build plugins from their sources
+    Build(BuildArgs),
+    /// Say what is wrong with a flow and its plugins, without running it
+    Validate(ValidateArgs),
+    /// Draw a flow
+    Viz(VizArgs),
+    /// Make a plugin: Rust source, a test, and a flow that runs it
+    New(NewArgs),
+    /// Look at a plugin, or call it
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Print the JSON Schema of a file, for editors
+    Schema(SchemaArgs),
+    /// Measure this machine
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Show versions, directories and limits, and whether this machine can build plugins
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:\n  floe completions bash > ~/.local/share/bash-completion/completions/floe\n  floe completions zsh > \"${fpath[1]}/_floe\"")]
+    Completions(CompletionsArgs),
+}
+
+/// Levels of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What failed.
+    Error,
+    /// And what is odd.
+    Warn,
+    /// And what is worth knowing.
+    Info,
+    /// And what helps to find a fault.
+    Debug,
+    /// And everything else.
+    Trace,
+}
+
+/// Arguments of `floe run`.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub struct RunArgs {
+    /// The flow: a flow file, or a folder with a `flow.yaml`
+    #[arg(value_name = "FLOW")]
+    pub flow: PathBuf,
+    /// What to run it over: a `.json` file is one payload, a `.jsonl` file or `-` (standard input) has one a line
+    #[arg(long, short, value_name = "FILE|-", default_value = "-")]
+    pub input: PathBuf,
+    /// Build plugins whose sources have changed, first; only sources inside the flow's own repository
+    #[arg(long)]
+    pub build: bool,
+    /// With --build: also build sources outside the flow's repository. Their build runs with your rights
+    #[arg(long, requires = "build")]
+    pub trust: bool,
+    /// Traces at once
+    #[arg(long, value_name = "N", default_value_t = floe_flow::flow::DEFAULT_IN_FLIGHT, value_parser = at_least_one)]
+    pub in_flight: usize,
+    /// Whose work this is
+    #[arg(long, value_name = "TENANT", default_value = "local")]
+    pub tenant: String,
+    /// Write outputs here and not to standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write every event of every trace here, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Put another value into the flow file for this run; VALUE is YAML. May be given more than once
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Lines of the input are messages: `payload`, `headers`, `meta`, `trace_id`, `deadline`
+    #[arg(long)]
+    pub envelope: bool,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  floe run examples/speeches --build --input speeches.jsonl
+  echo '{\"text\": \"hello\"}' | floe run hello
+  floe run hello --input in.jsonl --set nodes.split.config.words=100 --output out.jsonl
+  floe run hello --input in.jsonl --in-flight 1 --events events.jsonl
+
+Standard output has one JSON object a line: {\"trace_id\", \"line\", \"node\", \"payload\"} for each output, and
+{\"trace_id\", \"line\", \"terminal\", \"error\"} for each trace that did not complete. Ctrl-C lets what runs come to its end;
+a second one stops it.";
+
+/// Arguments of `floe build`.
+#[derive(Debug, Args)]
+#[command(after_help = BUILD_EXAMPLES)]
+pub struct BuildArgs {
+    /// Folders of plugins (with a `Cargo.toml` or a `plugin.toml`) or of flows, whose plugins are built
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dirs: Vec<PathBuf>,
+    /// Also build sources outside a flow's own repository; shows the command first. A build runs with your rights
+    #[arg(long)]
+    pub trust: bool,
+    /// Build even if nothing has changed
+    #[arg(long)]
+    pub force: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const BUILD_EXAMPLES: &str = "\
+Examples:
+  floe build                     the plugin in this folder
+  floe build plugins/text        that plugin
+  floe build examples/speeches   every plugin of that flow
+
+A Cargo project needs no more than its Cargo.toml. Anything else says how it is built in plugin.toml:
+  name = \"words\"
+  version = \"0.1.0\"
+  uses = []
+  [build]
+  command = \"make words.wasm\"
+  artifact = \"words.wasm\"";
+
+/// Arguments of `floe validate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  floe validate examples/speeches\n  floe validate flow.yaml --set nodes.split.config.words=0 --json")]
+pub struct ValidateArgs {
+    /// The flow: a flow file, or a folder with a `flow.yaml`
+    #[arg(value_name = "FLOW")]
+    pub flow: PathBuf,
+    /// Put another value into the flow file first; VALUE is YAML. May be given more than once
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `floe viz`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  floe viz examples/speeches\n  floe viz flow.yaml --format dot | dot -Tsvg > flow.svg")]
+pub struct VizArgs {
+    /// The flow: a flow file, or a folder with a `flow.yaml`
+    #[arg(value_name = "FLOW")]
+    pub flow: PathBuf,
+    /// The language of the drawing
+    #[arg(long, short, value_enum, default_value_t = VizFormat::Mermaid)]
+    pub format: VizFormat,
+    /// Put another value into the flow file first; VALUE is YAML. May be given more than once
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Languages of drawings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VizFormat {
+    /// Mermaid, as Markdown viewers draw it.
+    Mermaid,
+    /// Graphviz.
+    Dot,
+}
+
+/// Arguments of `floe new`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  floe new hello && floe run hello --build --input hello/input.jsonl\n  floe new lookup --kind tool")]
+pub struct NewArgs {
+    /// The plugin's name (`[a-z0-9_-]+`) and its folder
+    #[arg(value_name = "NAME")]
+    pub name: PathBuf,
+    /// What the plugin has
+    #[arg(long, value_enum, default_value_t = PluginKind::Node)]
+    pub kind: PluginKind,
+}
+
+/// What a new plugin has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PluginKind {
+    /// A node, for flows.
+    Node,
+    /// A tool, for agents and other callers.
+    Tool,
+}
+
+/// Commands of `floe plugin`.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Show what a plugin has, imports and asks for, without running its nodes
+    Inspect(InspectArgs),
+    /// Call one node or tool of a plugin and show what it gave and used
+    Call(CallArgs),
+}
+
+/// Arguments of `floe plugin inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  floe plugin inspect plugins/text\n  floe plugin inspect words.wasm --json")]
+pub struct InspectArgs {
+    /// A `.wasm` file, or the folder of a plugin that is built
+    #[arg(value_name = "FILE|DIR")]
+    pub plugin: PathBuf,
+    /// The limits that suit the plugin's language
+    #[arg(long, value_name = "PROFILE", value_enum, default_value_t = Profile::Rust)]
+    pub profile: Profile,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `floe plugin call`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  floe plugin call plugins/text split --input '{\"text\": \"one two\"}' --config '{\"words\": 1}'\n  floe plugin call words.wasm count --input - < payload.json")]
+pub struct CallArgs {
+    /// A `.wasm` file, or the folder of a plugin that is built
+    #[arg(value_name = "FILE|DIR")]
+    pub plugin: PathBuf,
+    /// The node or tool
+    #[arg(value_name = "NODE|TOOL")]
+    pub member: String,
+    /// The payload or the arguments; `-` reads standard input
+    #[arg(long, short, value_name = "JSON|-", default_value = "null")]
+    pub input: String,
+    /// The configuration
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    pub config: String,
+    /// The limits that suit the plugin's language
+    #[arg(long, value_name = "PROFILE", value_enum, default_value_t = Profile::Rust)]
+    pub profile: Profile,
+    /// Print result and receipt as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `floe schema`.
+#[derive(Debug, Args)]
+#[command(after_help = SCHEMA_EXAMPLES)]
+pub struct SchemaArgs {
+    /// Of which file
+    #[arg(value_enum)]
+    pub of: SchemaOf,
+}
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  floe schema flow > flow.schema.json
+and at the top of a flow file, for editors with the YAML language server:
+  # yaml-language-server: $schema=flow.schema.json";
+
+/// Files that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The flow file.
+    Flow,
+}
+
+/// Commands of `floe bench`.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// What one hop costs: native, in a fresh sandbox, in a reused one, and the floors below them
+    Hop(HopArgs),
+}
+
+/// Arguments of `floe bench hop`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  floe bench hop\n  floe bench hop --hops 20 --messages 10000 --in-flight 1 --json")]
+pub struct HopArgs {
+    /// Nodes in the chain
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one)]
+    pub hops: usize,
+    /// Messages through the chain
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = at_least_one)]
+    pub messages: usize,
+    /// Messages in the chain at once
+    #[arg(long, value_name = "N", default_value_t = floe_flow::flow::DEFAULT_IN_FLIGHT, value_parser = at_least_one)]
+    pub in_flight: usize,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `floe doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `floe completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be 1 or more".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("it must be a whole number from 1".to_owned()),
+    }
+}

@@ -1,0 +1,163 @@
+//! `floe doctor`: what this host is, where it keeps things, what plugins may use, and whether plugins can be built here.
+
+use std::io::Write;
+use std::path::Path;
+
+use floe_sandbox::{Limits, Profile};
+use serde::Serialize;
+
+use crate::builder::{TARGET, target_installed};
+use crate::cli::DoctorArgs;
+use crate::file::{Bytes, Time};
+use crate::settings::Settings;
+use crate::table::table;
+use crate::{Error, Exit};
+
+/// The lock file that this program was built with.
+const LOCK: &str = include_str!("../../../Cargo.lock");
+
+#[derive(Debug, Serialize)]
+struct Health {
+    floe: &'static str,
+    wasmtime: &'static str,
+    contract: &'static str,
+    cores: usize,
+    cache: Option<Cache>,
+    target: Target,
+    limits: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Cache {
+    folder: String,
+    state: &'static str,
+    ok: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Target {
+    name: &'static str,
+    state: &'static str,
+    ok: bool,
+}
+
+/// One limit in every profile, in [`Profile::ALL`]'s order.
+#[derive(Debug, Serialize)]
+struct Row {
+    limit: &'static str,
+    #[serde(flatten)]
+    profiles: std::collections::BTreeMap<&'static str, String>,
+}
+
+/// Prints the state of this host; incomplete if something needs mending.
+pub fn execute(args: &DoctorArgs, settings: &Settings) -> Result<Exit, Error> {
+    let health = Health {
+        floe: env!("CARGO_PKG_VERSION"),
+        wasmtime: locked("wasmtime").unwrap_or("unknown"),
+        contract: floe_sandbox::CONTRACT,
+        cores: settings.cores.get(),
+        cache: settings.cache.as_deref().map(cache),
+        target: target(),
+        limits: limits(),
+    };
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&health).map_err(std::io::Error::from)?)?;
+    } else {
+        write!(out, "{}", text(&health))?;
+    }
+    let well = health.target.ok && health.cache.is_none_or(|cache| cache.ok);
+    Ok(if well { Exit::Completed } else { Exit::Incomplete })
+}
+
+fn text(health: &Health) -> String {
+    let cache = match &health.cache {
+        Some(cache) => format!("{} ({})", cache.folder, cache.state),
+        None => "none: set FLOE_CACHE, XDG_CACHE_HOME or HOME, or plugins are compiled anew at every start".to_owned(),
+    };
+    let facts = [
+        ["floe".to_owned(), health.floe.to_owned()],
+        ["wasmtime".to_owned(), health.wasmtime.to_owned()],
+        ["contract".to_owned(), health.contract.to_owned()],
+        ["cores".to_owned(), health.cores.to_string()],
+        ["cache".to_owned(), cache],
+        ["plugins".to_owned(), format!("{}: {}", health.target.name, health.target.state)],
+    ];
+    let header: Vec<&str> = std::iter::once("LIMIT").chain(Profile::ALL.map(Profile::name)).collect();
+    let rows = health.limits.iter().map(|row| {
+        let values = Profile::ALL.iter().map(|profile| row.profiles[profile.name()].clone());
+        std::iter::once(row.limit.to_owned()).chain(values).collect::<Vec<_>>()
+    });
+    format!("{}\n{}", table(&[], facts), table(&header, rows))
+}
+
+/// The version of a crate in [`LOCK`].
+fn locked(name: &str) -> Option<&'static str> {
+    let (_, after) = LOCK.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    after.split('"').next()
+}
+
+fn cache(folder: &Path) -> Cache {
+    let (state, ok) = match std::fs::metadata(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => ("not made yet", true),
+        Err(_) => ("cannot be read", false),
+        Ok(metadata) if !metadata.is_dir() => ("not a folder", false),
+        Ok(metadata) if metadata.permissions().readonly() => ("cannot be written", false),
+        Ok(metadata) if open_to_others(&metadata) => ("others may write to it: chmod 700", false),
+        Ok(_) => ("ready", true),
+    };
+    Cache { folder: folder.display().to_string(), state, ok }
+}
+
+#[cfg(unix)]
+fn open_to_others(metadata: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o022 != 0
+}
+
+#[cfg(not(unix))]
+fn open_to_others(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+fn target() -> Target {
+    let (state, ok) = match target_installed(Path::new(".")) {
+        Some(true) => ("installed", true),
+        Some(false) => ("not installed; `floe build` adds it", true),
+        None => ("there is no Rust; plugins that are built already run without it", true),
+    };
+    Target { name: TARGET, state, ok }
+}
+
+fn limits() -> Vec<Row> {
+    let bytes = |bytes: u64| Bytes(bytes).to_string();
+    let time = |time| Time(time).to_string();
+    let row = |limit: &'static str, value: &dyn Fn(&Limits) -> String| Row {
+        limit,
+        profiles: Profile::ALL.iter().map(|profile| (profile.name(), value(&Limits::profile(*profile)))).collect(),
+    };
+    vec![
+        row("memory", &|limits| bytes(limits.memory)),
+        row("fuel", &|limits| limits.fuel.to_string()),
+        row("wall", &|limits| time(limits.wall)),
+        row("table_elements", &|limits| limits.table_elements.to_string()),
+        row("tables", &|limits| limits.tables.to_string()),
+        row("memories", &|limits| limits.memories.to_string()),
+        row("instances", &|limits| limits.instances.to_string()),
+        row("hostcall", &|limits| bytes(limits.hostcall)),
+        row("handles", &|limits| limits.handles.to_string()),
+        row("resources", &|limits| limits.resources.to_string()),
+        row("random", &|limits| bytes(limits.random)),
+        row("stdio", &|limits| bytes(limits.stdio)),
+        row("log_lines", &|limits| limits.log_lines.to_string()),
+        row("log_line", &|limits| bytes(limits.log_line)),
+        row("emits", &|limits| limits.emits.to_string()),
+        row("emit", &|limits| bytes(limits.emit)),
+        row("result", &|limits| bytes(limits.result)),
+        row("host_calls", &|limits| limits.host_calls.to_string()),
+        row("module", &|limits| bytes(limits.module)),
+        row("functions", &|limits| limits.functions.to_string()),
+        row("imports", &|limits| limits.imports.to_string()),
+        row("nested", &|limits| limits.nested.to_string()),
+        row("compile", &|limits| time(limits.compile)),
+    ]
+}

@@ -1,0 +1,271 @@
+//! From the file to a checked graph. What a plugin's node is, the caller says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+
+use floe_flow::graph::{Place, did_you_mean};
+use floe_flow::{
+    DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, OnIncomplete, Outcome, Policy, Router, Rule, Schema, native,
+};
+use serde_json::Value;
+
+use super::problem::Problem;
+use super::tree::Step;
+use super::types::{JoinNode, Node, OnIncompleteConfig, OneOrMany, Route, RouteNode, RuleConfig};
+use super::{Flow, Link};
+
+/// What a node of a plugin computes and takes and gives.
+#[derive(Debug, Clone)]
+pub struct Code {
+    /// The computation.
+    pub invoke: Arc<dyn Invoke>,
+    /// What it takes; none: anything.
+    pub input: Option<Schema>,
+    /// What it gives; none: anything.
+    pub output: Option<Schema>,
+}
+
+/// What a node of the file asks of a plugin.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'f> {
+    /// The plugin's name in the file.
+    pub plugin: &'f str,
+    /// The node or tool of it.
+    pub member: &'f str,
+    /// Its configuration.
+    pub config: &'f Value,
+    /// Calls that one instance may serve.
+    pub reuse: Option<NonZeroU32>,
+}
+
+/// Finds the code of a node. The error stands at `run` (or `map`), or at `config` if it says so.
+pub type Resolve<'r> = &'r dyn Fn(Wanted<'_>) -> Result<Code, Unresolved>;
+
+/// Why a plugin has no code for a node.
+#[derive(Debug, Clone)]
+pub enum Unresolved {
+    /// Something is wrong with the plugin, and said there.
+    Plugin,
+    /// The plugin has no such node.
+    Member(String),
+    /// The configuration is not what the node takes.
+    Config(String),
+}
+
+impl Flow {
+    /// Checks the file as a graph, whatever its plugins are, and returns it with nodes that compute nothing.
+    pub fn outline(&self) -> Result<Graph, Vec<Problem>> {
+        self.graph(1, &|_| {
+            let invoke = native(|call| Ok(Outcome::one(call.message.payload.clone())));
+            Ok(Code { invoke, input: None, output: None })
+        })
+    }
+
+    /// Makes the graph; a node runs `cores` invocations at once unless the file says otherwise. Says all that is wrong at once.
+    pub fn graph(&self, cores: usize, resolve: Resolve<'_>) -> Result<Graph, Vec<Problem>> {
+        let (links, problems) = self.links();
+        let mut making = Making { flow: self, cores, resolve, links: &links, problems };
+        let mut builder = Graph::builder(&self.file.name);
+        for (name, node) in self.file.nodes.iter() {
+            let policy = making.policy(name, node);
+            // A node that cannot be made still has its place in the graph, so that the edges to it are checked.
+            let kind = making.kind(name, node).unwrap_or_else(|| placeholder(node));
+            builder.node(name, kind, policy);
+        }
+        for link in &links {
+            builder.edge(&link.from, &link.to, link.queue);
+        }
+        let mut problems = making.problems;
+        match builder.build() {
+            Ok(graph) if problems.is_empty() => Ok(graph),
+            Ok(_) => Err(problems),
+            Err(found) => {
+                problems.extend(found.into_iter().map(|problem| self.placed(problem, &links)));
+                Err(problems)
+            }
+        }
+    }
+
+    /// A graph's problem with its place in the file.
+    fn placed(&self, problem: floe_flow::graph::Problem, links: &[Link]) -> Problem {
+        let at = match &problem.place {
+            // A cycle is made of edges.
+            Place::Graph if !links.is_empty() => self.key_span(&["edges".into()]),
+            Place::Graph => self.key_span(&["nodes".into()]),
+            Place::Node(name) => self.node_span(name),
+            // Of an edge that is there twice, the second one is meant.
+            Place::Edge(from, to) => links.iter().rev().find(|link| (&link.from, &link.to) == (from, to)).and_then(|link| link.at),
+        };
+        Problem::new(problem.message, at)
+    }
+}
+
+fn placeholder(node: &Node) -> Kind {
+    match node {
+        Node::Join(_) => Kind::Join(Join::Count { count: 1, on_incomplete: OnIncomplete::Fail }),
+        Node::Run(_) | Node::Route(_) | Node::Map(_) | Node::Discard(_) => {
+            let invoke = native(|_| Ok(Outcome::Outputs(Vec::new())));
+            Kind::Run { invoke, input: None, output: None }
+        }
+    }
+}
+
+struct Making<'m> {
+    flow: &'m Flow,
+    cores: usize,
+    resolve: Resolve<'m>,
+    links: &'m [Link],
+    problems: Vec<Problem>,
+}
+
+impl Making<'_> {
+    fn problem(&mut self, message: impl Into<String>, path: &[Step]) {
+        let at = self.flow.value_span(path);
+        self.problems.push(Problem::new(message, at));
+    }
+
+    fn policy(&mut self, name: &str, node: &Node) -> Policy {
+        let config = match node {
+            Node::Run(node) => &node.policy,
+            Node::Route(node) => &node.policy,
+            Node::Map(node) => &node.policy,
+            Node::Join(_) | Node::Discard(_) => return Policy::with_concurrency(self.cores),
+        };
+        config.policy(self.cores).unwrap_or_else(|message| {
+            self.problem(message, &["nodes".into(), name.into(), "policy".into(), "backoff".into(), "factor".into()]);
+            Policy::with_concurrency(self.cores)
+        })
+    }
+
+    fn kind(&mut self, name: &str, node: &Node) -> Option<Kind> {
+        match node {
+            Node::Run(run) => {
+                let code = self.code(name, "run", &run.run, &run.config, run.reuse)?;
+                Some(Kind::Run { invoke: code.invoke, input: code.input, output: code.output })
+            }
+            Node::Map(map) => {
+                let code = self.code(name, "map", &map.map, &map.config, map.reuse)?;
+                let default = NonZeroUsize::new(DEFAULT_MAP_CONCURRENCY).unwrap_or(NonZeroUsize::MIN);
+                let invoke = Arc::new(MapNode::new(code.invoke, map.concurrency.unwrap_or(default)));
+                Some(Kind::Run { invoke, input: None, output: None })
+            }
+            Node::Route(route) => {
+                let router = self.router(name, route)?;
+                Some(Kind::Run { invoke: Arc::new(router), input: None, output: None })
+            }
+            Node::Join(join) => self.join(name, join).map(Kind::Join),
+            Node::Discard(discard) => {
+                if !discard.discard {
+                    self.problem("`discard` is `true` or not there", &["nodes".into(), name.into(), "discard".into()]);
+                }
+                Some(Kind::Discard)
+            }
+        }
+    }
+
+    fn code(&mut self, name: &str, key: &str, wanted: &str, config: &Value, reuse: Option<NonZeroU32>) -> Option<Code> {
+        let path = |key: &str| [Step::from("nodes"), name.into(), key.into()];
+        let Some((plugin, member)) = wanted.split_once('/') else {
+            self.problem(format!("`{wanted}` is no node of a plugin; write PLUGIN/NODE"), &path(key));
+            return None;
+        };
+        let plugins = &self.flow.file.plugins;
+        if plugins.get(plugin).is_none() {
+            let message = format!("there is no plugin `{plugin}` under `plugins`{}", did_you_mean(plugin, plugins.names()));
+            self.problem(message, &path(key));
+            return None;
+        }
+        match (self.resolve)(Wanted { plugin, member, config, reuse }) {
+            Ok(code) => return Some(code),
+            Err(Unresolved::Plugin) => {}
+            Err(Unresolved::Member(message)) => self.problem(message, &path(key)),
+            Err(Unresolved::Config(message)) => self.problem(message, &path("config")),
+        }
+        None
+    }
+
+    fn router(&mut self, name: &str, node: &RouteNode) -> Option<Router> {
+        let at = |steps: &[Step]| [&[Step::from("nodes"), name.into(), "route".into()], steps].concat();
+        match &node.route {
+            Route::Rules(rules) => {
+                if rules.is_empty() {
+                    self.problem("a router without rules ends everything; use `discard: true` for that", &at(&[]));
+                }
+                let last = rules.len().saturating_sub(1);
+                let mut made = Vec::with_capacity(rules.len());
+                for (position, rule) in rules.iter().enumerate() {
+                    made.extend(self.rule(name, rule, position == last, &at(&[position.into()])));
+                }
+                (made.len() == rules.len()).then(|| Router::rules(made, node.all))
+            }
+            Route::Field(field) => {
+                if node.all {
+                    self.problem("`all` belongs to a list of rules; a field has one value", &["nodes".into(), name.into(), "all".into()]);
+                }
+                let mut to = BTreeMap::new();
+                for (value, targets) in field.to.iter() {
+                    self.check_targets(name, targets, &at(&["to".into(), value.into()]));
+                    to.insert(value.to_owned(), targets.0.clone());
+                }
+                if let Some(targets) = &field.otherwise {
+                    self.check_targets(name, targets, &at(&["else".into()]));
+                }
+                Some(Router::field(&field.by, to, field.otherwise.as_ref().map(|targets| targets.0.clone())))
+            }
+        }
+    }
+
+    fn rule(&mut self, name: &str, rule: &RuleConfig, last: bool, at: &[Step]) -> Option<Rule> {
+        let part = |key: &str| [at, &[Step::from(key)]].concat();
+        match (&rule.when, &rule.to, &rule.otherwise) {
+            (Some(when), Some(to), None) => {
+                self.check_targets(name, to, &part("to"));
+                Rule::when(when, to.0.clone()).map_err(|message| self.problem(message, &part("when"))).ok()
+            }
+            (None, None, Some(otherwise)) => {
+                self.check_targets(name, otherwise, &part("else"));
+                if !last {
+                    self.problem("`else` takes all that is left, so it comes last", &part("else"));
+                }
+                Some(Rule::otherwise(otherwise.0.clone()))
+            }
+            _ => {
+                self.problem("a rule is `{ when: CEL, to: NODE }` or, as the last one, `{ else: NODE }`", at);
+                None
+            }
+        }
+    }
+
+    /// A router sends along edges; a target that is no successor would fail every message.
+    fn check_targets(&mut self, name: &str, targets: &OneOrMany, at: &[Step]) {
+        let successors: BTreeSet<&str> = self.links.iter().filter(|link| link.from == name).map(|link| link.to.as_str()).collect();
+        for target in &targets.0 {
+            if successors.contains(target.as_str()) {
+                continue;
+            }
+            let nodes = &self.flow.file.nodes;
+            let message = if nodes.get(target).is_some() {
+                format!("there is no edge `{name} -> {target}`; add it under `edges`")
+            } else {
+                format!("there is no node `{target}`{}", did_you_mean(target, nodes.names()))
+            };
+            self.problem(message, at);
+        }
+    }
+
+    fn join(&mut self, name: &str, node: &JoinNode) -> Option<Join> {
+        let on_incomplete = match node.on_incomplete {
+            OnIncompleteConfig::Fail => OnIncomplete::Fail,
+            OnIncompleteConfig::Release => OnIncomplete::Release,
+        };
+        match (&node.join.all, node.join.count) {
+            (Some(of), None) => Some(Join::All { of: of.clone(), on_incomplete }),
+            (None, Some(count)) => Some(Join::Count { count, on_incomplete }),
+            _ => {
+                self.problem("a join is `{ all: NODE }` or `{ count: N }`", &["nodes".into(), name.into(), "join".into()]);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The `profile` and `limits` of a plugin in the flow file, and the limits that come of them.
+
+use clap::ValueEnum;
+use floe_sandbox::Limits;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::units::{Bytes, Count, Time};
+
+/// Named limits for a language.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Rust, C and other compiled languages.
+    #[default]
+    Rust,
+    /// JavaScript and TypeScript.
+    Js,
+    /// Python.
+    Python,
+    /// Go.
+    Go,
+}
+
+/// Limits of a plugin that differ from its profile's; `floe doctor` shows those. A size is `64MiB`, a time `10s`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Bytes of all memories, and 8 for each element of a table.
+    pub memory: Option<Bytes>,
+    /// Units of computation a call.
+    pub fuel: Option<Count>,
+    /// Time a call, host calls and waiting included.
+    pub wall: Option<Time>,
+    /// Elements of all tables.
+    pub table_elements: Option<Count>,
+    /// Tables of an instance.
+    pub tables: Option<u32>,
+    /// Memories of an instance.
+    pub memories: Option<u32>,
+    /// Core instances of which an instance of the component consists.
+    pub instances: Option<u32>,
+    /// Bytes that one crossing may copy from the guest to the host.
+    pub hostcall: Option<Bytes>,
+    /// Live handles.
+    pub handles: Option<u32>,
+    /// Live host values behind handles.
+    pub resources: Option<u32>,
+    /// Bytes that one request for randomness may ask for.
+    pub random: Option<Bytes>,
+    /// Bytes of standard output and of standard error kept a call; the rest is dropped.
+    pub stdio: Option<Bytes>,
+    /// Log lines a call; the rest is dropped.
+    pub log_lines: Option<u32>,
+    /// Bytes of a log line and of its fields; the rest is cut.
+    pub log_line: Option<Bytes>,
+    /// Emissions a call, and outputs of its result.
+    pub emits: Option<u32>,
+    /// Bytes of all emissions a call.
+    pub emit: Option<Bytes>,
+    /// Bytes of a call's result.
+    pub result: Option<Bytes>,
+    /// Calls of the guest to the host.
+    pub host_calls: Option<Count>,
+    /// Bytes of the component.
+    pub module: Option<Bytes>,
+    /// Functions in the component.
+    pub functions: Option<u32>,
+    /// Imports in the component, at any depth.
+    pub imports: Option<u32>,
+    /// Components and modules within the component, at any depth.
+    pub nested: Option<u32>,
+    /// Time for compiling.
+    pub compile: Option<Time>,
+}
+
+impl From<Profile> for floe_sandbox::Profile {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Rust => Self::Rust,
+            Profile::Js => Self::Js,
+            Profile::Python => Self::Python,
+            Profile::Go => Self::Go,
+        }
+    }
+}
+
+impl LimitsConfig {
+    /// The profile's limits with these in their place.
+    pub fn over(&self, profile: Profile) -> Limits {
+        let default = Limits::profile(profile.into());
+        Limits {
+            memory: self.memory.map_or(default.memory, |given| given.0),
+            fuel: self.fuel.map_or(default.fuel, |given| given.0),
+            wall: self.wall.map_or(default.wall, |given| given.0),
+            table_elements: self.table_elements.map_or(default.table_elements, |given| given.0),
+            tables: self.tables.unwrap_or(default.tables),
+            memories: self.memories.unwrap_or(default.memories),
+            instances: self.instances.unwrap_or(default.instances),
+            hostcall: self.hostcall.map_or(default.hostcall, |given| given.0),
+            handles: self.handles.unwrap_or(default.handles),
+            resources: self.resources.unwrap_or(default.resources),
+            random: self.random.map_or(default.random, |given| given.0),
+            stdio: self.stdio.map_or(default.stdio, |given| given.0),
+            log_lines: self.log_lines.unwrap_or(default.log_lines),
+            log_line: self.log_line.map_or(default.log_line, |given| given.0),
+            emits: self.emits.unwrap_or(default.emits),
+            emit: self.emit.map_or(default.emit, |given| given.0),
+            result: self.result.map_or(default.result, |given| given.0),
+            host_calls: self.host_calls.map_or(default.host_calls, |given| given.0),
+            module: self.module.map_or(default.module, |given| given.0),
+            functions: self.functions.unwrap_or(default.functions),
+            imports: self.imports.unwrap_or(default.imports),
+            nested: self.nested.unwrap_or(default.nested),
+            compile: self.compile.map_or(default.compile, |given| given.0),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Durations, sizes and counts as people write them.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// A duration: `100ms`, `2s`, `5m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time(pub Duration);
+
+/// A number of bytes: `512KiB`, `64MiB`, `1MB`, or a plain number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+/// A whole number that may be written `1e9`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count(pub u64);
+
+const TIME_UNITS: [(&str, f64); 6] = [("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+const BYTE_UNITS: [(&str, f64); 7] = [
+    ("KiB", 1024.0),
+    ("MiB", 1_048_576.0),
+    ("GiB", 1_073_741_824.0),
+    ("kB", 1e3),
+    ("MB", 1e6),
+    ("GB", 1e9),
+    ("B", 1.0),
+];
+/// Whole numbers up to here are exact as floating-point numbers.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Reads `100ms`, `2s`, `1.5m`; the error says how to write it.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration; write a number and a unit: 100ms, 2s, 5m, 1h");
+    let seconds = with_unit(text, &TIME_UNITS).ok_or_else(wrong)?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+/// Reads `64MiB`, `1KiB`, `1MB`, `100B`; the error says how to write it.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let bytes = with_unit(text, &BYTE_UNITS).and_then(whole);
+    bytes.ok_or_else(|| format!("`{text}` is no size; write a number and a unit: 512KiB, 64MiB, 1GiB, 1MB"))
+}
+
+fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(digits);
+    let factor = units.iter().find(|(name, _)| *name == unit.trim_start()).map(|(_, factor)| factor)?;
+    number.parse::<f64>().ok().map(|number| number * factor)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range and the fraction are checked first")]
+fn whole(number: f64) -> Option<u64> {
+    (number.fract() == 0.0 && (0.0..=MAX_EXACT).contains(&number)).then_some(number as u64)
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, size) in [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+            if self.0 >= size {
+                // One decimal, and none where the size is a whole number of units.
+                let tenths = self.0 / (size / 10).max(1);
+                return if self.0.is_multiple_of(size) {
+                    write!(f, "{} {unit}", self.0 / size)
+                } else {
+                    write!(f, "{}.{} {unit}", self.0 / size, tenths % 10)
+                };
+            }
+        }
+        write!(f, "{} B", self.0)
+    }
+}
+
+// === how they are read ===
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Time;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as 100ms, 2s or 5m")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Time, E> {
+                parse_time(text).map(Time).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size such as 512KiB or 64MiB")
+            }
+
+            fn visit_u64<E>(self, bytes: u64) -> Result<Bytes, E> {
+                Ok(Bytes(bytes))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
+                parse_bytes(text).map(Bytes).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number such as 1000 or 1e9")
+            }
+
+            fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
+                Ok(Count(count))
+            }
+
+            fn visit_f64<E: Error>(self, count: f64) -> Result<Count, E> {
+                whole(count).map(Count).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Float(count), &self))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+// === how an editor checks them ===
+
+impl JsonSchema for Time {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^[0-9.]+ ?(us|µs|ms|s|m|h)$", "examples": ["100ms", "2s", "5m"] })
+    }
+}
+
+impl JsonSchema for Bytes {
+    fn schema_name() -> Cow<'static, str> {
+        "Bytes".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "integer", "minimum": 0 },
+                { "type": "string", "pattern": "^[0-9.]+ ?(B|kB|MB|GB|KiB|MiB|GiB)$" },
+            ],
+            "examples": ["512KiB", "64MiB"],
+        })
+    }
+}
+
+impl JsonSchema for Count {
+    fn schema_name() -> Cow<'static, str> {
+        "Count".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": 0, "multipleOf": 1, "examples": [1000, 1e9] })
+    }
+}

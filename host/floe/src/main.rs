@@ -1,0 +1,45 @@
+//! The binary `floe`: parses arguments, calls the command, says what went wrong, maps it to an exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use floe::cli::{BenchCommand, Cli, Command, PluginCommand};
+use floe::settings::Settings;
+use floe::{Error, Exit, bench, builder, doctor, new, plugin, run, schema, validate, viz};
+use tokio::time::Instant;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let cli = Cli::parse();
+    let settings = Settings::from_env();
+    run::start_log(cli.log, &settings);
+    let exit = execute(&cli, &settings, started).unwrap_or_else(|error| {
+        // Where standard error is closed, the exit code is all that can be said.
+        let _ = std::io::stderr().lock().write_all(error.render(settings.color_errors).as_bytes());
+        error.exit()
+    });
+    ExitCode::from(exit.code())
+}
+
+fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Error> {
+    match &cli.command {
+        Command::Build(args) => builder::execute(args),
+        Command::Validate(args) => validate::execute(args, settings),
+        Command::Viz(args) => viz::execute(args),
+        Command::New(args) => new::execute(args),
+        Command::Schema(args) => schema::execute(args),
+        Command::Doctor(args) => doctor::execute(args, settings),
+        Command::Completions(args) => {
+            // The script is made in memory: a reader that goes away is no panic then.
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "floe", &mut script);
+            std::io::stdout().lock().write_all(&script)?;
+            Ok(Exit::Completed)
+        }
+        Command::Run(args) => run::run(args, settings, started),
+        Command::Plugin(PluginCommand::Inspect(args)) => plugin::inspect_file(args, settings),
+        Command::Plugin(PluginCommand::Call(args)) => plugin::call(args, settings),
+        Command::Bench(BenchCommand::Hop(args)) => bench::hop(args, settings),
+    }
+}

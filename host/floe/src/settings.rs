@@ -1,0 +1,40 @@
+//! What the environment says. The only place that reads it.
+
+use std::env::var_os;
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// The process's surroundings, read once.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where compiled plugins are kept: `FLOE_CACHE`, else `floe` under `XDG_CACHE_HOME` or under `~/.cache`. None if the
+    /// environment names no home: then nothing is kept.
+    pub cache: Option<PathBuf>,
+    /// Standard error may carry colours.
+    pub color_errors: bool,
+    /// Standard output may carry colours.
+    pub color_output: bool,
+    /// Standard error is a terminal: progress may be drawn on it.
+    pub draw: bool,
+    /// Processors that this process may use.
+    pub cores: NonZeroUsize,
+}
+
+impl Settings {
+    /// Reads `FLOE_CACHE`, `XDG_CACHE_HOME`, `HOME`, `NO_COLOR` and `TERM`.
+    pub fn from_env() -> Self {
+        let set = |name: &str| var_os(name).filter(|value| !value.is_empty());
+        let dumb = set("TERM").is_some_and(|term| term == "dumb");
+        let color = set("NO_COLOR").is_none() && !dumb;
+        let base = || set("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")));
+        let errors = std::io::stderr().is_terminal();
+        Self {
+            cache: set("FLOE_CACHE").map(PathBuf::from).or_else(|| base().map(|base| base.join("floe"))),
+            color_errors: color && errors,
+            color_output: color && std::io::stdout().is_terminal(),
+            draw: errors && !dumb,
+            cores: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+}

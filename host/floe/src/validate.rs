@@ -1,0 +1,63 @@
+//! `floe validate`: everything that can be said of a flow and its plugins without running it.
+
+use std::io::Write;
+
+use floe_sandbox::{Config, Sandbox};
+use serde_json::{Value, json};
+
+use crate::assemble::{Assembled, assemble};
+use crate::cli::ValidateArgs;
+use crate::file::Flow;
+use crate::settings::Settings;
+use crate::{Error, Exit};
+
+/// Instances at once: only descriptions are asked for, one plugin after the other.
+const INSTANCES: u32 = 8;
+
+/// Prints what is wrong, or that nothing is.
+pub fn execute(args: &ValidateArgs, settings: &Settings) -> Result<Exit, Error> {
+    let checked = check(args, settings);
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let exit = checked.as_ref().map_or_else(Error::exit, |_| Exit::Completed);
+        writeln!(out, "{:#}", report(&checked))?;
+        return Ok(exit);
+    }
+    let Assembled { graph, plugins, warnings } = checked?;
+    for warning in warnings {
+        writeln!(std::io::stderr().lock(), "warning: {warning}")?;
+    }
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let (nodes, edges) = (count(graph.nodes().len(), "node"), count(graph.edges().len(), "edge"));
+    writeln!(out, "flow `{}` is sound: {nodes}, {edges}, {}", graph.name, count(plugins.len(), "plugin"))?;
+    Ok(Exit::Completed)
+}
+
+fn check(args: &ValidateArgs, settings: &Settings) -> Result<Assembled, Error> {
+    let flow = Flow::load(&args.flow, &args.set)?;
+    // Mistakes of the file alone are told without starting an engine.
+    if flow.file.plugins.is_empty() {
+        flow.outline().map_err(|list| flow.problems(list))?;
+    }
+    let config = Config { threads: settings.cores.get(), cache: settings.cache.clone(), instances: INSTANCES };
+    let sandbox = Sandbox::new(config).map_err(|error| Error::wrong(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    runtime.block_on(assemble(&flow, &sandbox, settings.cores.get()))
+}
+
+fn report(checked: &Result<Assembled, Error>) -> Value {
+    match checked {
+        Ok(Assembled { graph, plugins, warnings }) => json!({
+            "ok": true,
+            "flow": &*graph.name,
+            "nodes": graph.nodes().len(),
+            "edges": graph.edges().len(),
+            "plugins": plugins.iter().map(|plugin| json!({ "name": plugin.name, "digest": plugin.digest })).collect::<Vec<_>>(),
+            "warnings": warnings,
+            "problems": [],
+        }),
+        Err(Error::Flow(problems)) => json!({ "ok": false, "problems": problems.json() }),
+        Err(Error::Wrong { message, help }) => json!({ "ok": false, "problems": [{ "message": message, "help": help }] }),
+        Err(error) => json!({ "ok": false, "problems": [{ "message": error.to_string() }] }),
+    }
+}

@@ -54,8 +54,6 @@ pub struct Config {
     pub in_flight_per_tenant: usize,
     /// What one trace may use.
     pub budget: Budget,
-    /// Bytes of one payload's text.
-    pub payload: usize,
     /// Items that a trace's reader may be behind before its trace waits.
     pub reader: usize,
     /// Threads on which nodes run.
@@ -76,8 +74,14 @@ impl Config {
         Self {
             in_flight: DEFAULT_IN_FLIGHT,
             in_flight_per_tenant: DEFAULT_IN_FLIGHT,
-            budget: Budget { hops: DEFAULT_HOPS, messages: DEFAULT_MESSAGES, fuel: None, tokens: None, deadline: None },
-            payload: DEFAULT_PAYLOAD,
+            budget: Budget {
+                hops: DEFAULT_HOPS,
+                messages: DEFAULT_MESSAGES,
+                payload: DEFAULT_PAYLOAD,
+                fuel: None,
+                tokens: None,
+                deadline: None,
+            },
             reader: DEFAULT_READER,
             compute: Runtime::current(),
             timers: Runtime::current(),
@@ -93,6 +97,8 @@ pub struct Budget {
     pub hops: u64,
     /// Messages on their way at once.
     pub messages: u64,
+    /// Bytes of one payload's text.
+    pub payload: usize,
     /// Units of guest computation.
     pub fuel: Option<u64>,
     /// Tokens that a controller says it used.
@@ -203,8 +209,8 @@ impl Flow {
     pub async fn submit(&self, submission: Submission) -> Result<Handle, Error> {
         let shared = &self.shared;
         let bytes = submission.payload.text().len();
-        if bytes > shared.config.payload {
-            return Err(Error::TooLarge { bytes, max: shared.config.payload });
+        if bytes > shared.config.budget.payload {
+            return Err(Error::TooLarge { bytes, max: shared.config.budget.payload });
         }
         let tenant = shared.tenant(&submission.origin.tenant);
         let mut credit = Vec::with_capacity(2);
@@ -413,8 +419,8 @@ impl Shared {
             let why = format!("an output of `{}` does not fit its own schema: {why}", node.name);
             report.result = Err(Failure::new(FailureKind::InvalidInput, why));
         }
-        if let Some(bytes) = largest(&report).filter(|bytes| *bytes > self.config.payload) {
-            let (used, max) = (bytes as u64, self.config.payload as u64);
+        if let Some(bytes) = largest(&report).filter(|bytes| *bytes > self.config.budget.payload) {
+            let (used, max) = (bytes as u64, self.config.budget.payload as u64);
             report.result = Err(Failure::limit(FailureKind::Exhausted, "payload", used, max, "`budget.payload`"));
         }
         Some(report)

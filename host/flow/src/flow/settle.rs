@@ -86,7 +86,7 @@ impl Step<'_> {
     ) {
         let node = self.node(join);
         let text = join::gather(members);
-        let max = self.flow.config.payload;
+        let max = self.flow.config.budget.payload;
         if text.len() > max {
             let failure = Failure::limit(FailureKind::Exhausted, "payload", text.len() as u64, max as u64, "`budget.payload`");
             self.join_error(join, failure.kind.code(), &failure.message, None);

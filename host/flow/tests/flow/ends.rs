@@ -132,7 +132,7 @@ async fn a_trace_id_is_in_flight_once() {
 #[tokio::test(start_paused = true)]
 async fn large_payloads_are_refused_wherever_they_come_up() {
     let nodes = [("grow", compute(|value| json!([value, value]))), ("next", echo())];
-    let flow = start_with(chain(&nodes), |config| config.payload = 1000);
+    let flow = start_with(chain(&nodes), |config| config.budget.payload = 1000);
     let text = json!("x".repeat(2000));
     let refused = flow.submit(Submission::new("trace", "tenant", payload(text))).await;
     assert_eq!(refused.unwrap_err(), Error::TooLarge { bytes: 2002, max: 1000 });

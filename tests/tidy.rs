@@ -1,0 +1,107 @@
+//! The house rules that a compiler does not know.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// All tracked or new files below the root, without what git ignores.
+fn files(extension: &str) -> Vec<PathBuf> {
+    let list = Command::new("git").args(["ls-files", "-co", "--exclude-standard"]).current_dir(root()).output().unwrap();
+    assert!(list.status.success(), "git lists the files");
+    let list = String::from_utf8(list.stdout).unwrap();
+    list.lines().filter(|file| Path::new(file).extension().is_some_and(|found| found == extension)).map(PathBuf::from).filter(|file| root().join(file).is_file()).collect()
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    for file in files("rs") {
+        let text = fs::read_to_string(root().join(&file)).unwrap();
+        let is_test = file.components().any(|part| part.as_os_str() == "tests");
+        let lines = text.lines().count();
+        assert!(is_test || lines <= 600, "{} has {lines} lines; split it by what it knows", file.display());
+        assert!(text.starts_with("//!") || text.starts_with("#![doc"), "{} opens without `//!`", file.display());
+    }
+}
+
+#[test]
+fn no_file_names_a_machine() {
+    for extension in ["rs", "md", "toml", "yaml", "py", "wit", "sh"] {
+        for file in files(extension) {
+            let text = fs::read_to_string(root().join(&file)).unwrap();
+            for prefix in [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/Us", "ers/")] {
+                assert!(!text.contains(prefix), "{} names a path below {prefix}", file.display());
+            }
+        }
+    }
+}
+
+/// All packages that a package of this workspace is built with, by name.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = Command::new(env!("CARGO")).args(["metadata", "--format-version", "1", "--locked", "--offline"]).current_dir(root()).output().unwrap();
+    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let names: BTreeMap<&str, &str> =
+        metadata["packages"].as_array().unwrap().iter().map(|package| (package["id"].as_str().unwrap(), package["name"].as_str().unwrap())).collect();
+    let mut direct: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for node in metadata["resolve"]["nodes"].as_array().unwrap() {
+        let normal = |dependency: &&Value| dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null());
+        let list = node["deps"].as_array().unwrap().iter().filter(normal).map(|dependency| dependency["pkg"].as_str().unwrap()).collect();
+        direct.insert(node["id"].as_str().unwrap(), list);
+    }
+    let members = metadata["workspace_members"].as_array().unwrap().iter().map(|id| id.as_str().unwrap());
+    members
+        .map(|member| {
+            let (mut seen, mut next) = (BTreeSet::new(), vec![member]);
+            while let Some(id) = next.pop() {
+                for dependency in &direct[id] {
+                    if seen.insert(*dependency) {
+                        next.push(dependency);
+                    }
+                }
+            }
+            (names[member].to_owned(), seen.into_iter().map(|id| names[id].to_owned()).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn each_crate_stays_ignorant_of_what_it_must_not_know() {
+    let forbidden: [(&str, &[&str]); 3] = [
+        ("floe-flow", &["wasmtime", "wasmtime-wasi", "wasmparser", "reqwest", "axum", "hyper", "clap", "sqlx"]),
+        ("floe-sandbox", &["axum", "reqwest", "clap", "sqlx"]),
+        ("floe-guest", &["wasmtime", "tokio", "floe-flow"]),
+    ];
+    let dependencies = dependencies();
+    for (package, forbidden) in forbidden {
+        for name in forbidden {
+            assert!(!dependencies[package].contains(*name), "{package} must not know {name}");
+        }
+    }
+}
+
+/// Reading the environment and files is for `host/floe`.
+#[test]
+fn the_scheduler_reads_no_files_and_no_environment() {
+    for file in files("rs").into_iter().filter(|file| file.starts_with("host/flow/src")) {
+        let text = fs::read_to_string(root().join(&file)).unwrap();
+        for word in ["std::fs", "std::env", "std::net", "std::process"] {
+            assert!(!text.contains(word), "{} uses {word}", file.display());
+        }
+    }
+}
+
+/// A contract that has been released never changes: plugins out there were built for it.
+#[test]
+fn the_contract_is_documented_in_one_place() {
+    let contract = fs::read_to_string(root().join("wit/plugin/plugin.wit")).unwrap();
+    assert!(contract.contains("package floe:plugin@0.1.0;"));
+}

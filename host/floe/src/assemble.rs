@@ -59,9 +59,10 @@ impl Loaded {
         };
         let Located { file, stale } = located;
         if let Some(changed) = stale {
-            let source = flow.folder.join(&config.source);
+            let source = flow.resolve(&config.source);
             let how = "add --build, or: floe build";
-            self.warnings.push(format!("plugin `{name}` is older than its source: {changed} has changed; {how} {}", source.display()));
+            self.warnings
+                .push(format!("plugin `{name}` is older than its source: {changed} has changed; {how} {}", source.display()));
         }
         let grants = Grants(config.grants.names().cloned().collect());
         let loaded = match read(&file, name, &limits) {
@@ -92,11 +93,14 @@ fn refused(flow: &Flow, name: &str, error: &Refusal) -> Problem {
     let message = format!("plugin `{name}`: {}", error.reason());
     match error.reason() {
         Refusal::NotGranted { import, lines } => {
-            let message = format!("plugin `{name}`: it imports `{import}`, which is not granted and not available in this host yet");
+            let message =
+                format!("plugin `{name}`: it imports `{import}`, which is not granted and not available in this host yet");
             Problem::new(message, at("grants")).with_help(format!("the lines that would grant it:\n{lines}"))
         }
         Refusal::NotAvailable { .. } => Problem::new(message, at("grants")),
-        Refusal::Limit { .. } | Refusal::LimitTooHigh { .. } | Refusal::CompileTimeout { .. } => Problem::new(message, at("limits")),
+        Refusal::Limit { .. } | Refusal::LimitTooHigh { .. } | Refusal::CompileTimeout { .. } => {
+            Problem::new(message, at("limits"))
+        }
         _ => Problem::new(message, at("source")),
     }
 }
@@ -109,8 +113,12 @@ fn placed(flow: &Flow, name: &str, error: Error) -> Vec<Problem> {
     }
 }
 
+/// Where the plugin's file has this key; where it does not, its source.
 fn span(flow: &Flow, plugin: &str, key: &str) -> Option<Span> {
-    flow.value_span(&[Step::from("plugins"), plugin.into(), key.into()])
+    let at = |path: &[Step]| flow.value_span(path);
+    let name = [Step::from("plugins"), plugin.into()];
+    let of = |key: &str| at(&[name.as_slice(), &[key.into()]].concat());
+    of(key).filter(|span| Some(*span) != at(&name)).or_else(|| of("source"))
 }
 
 // === nodes ===
@@ -142,7 +150,8 @@ fn unknown_member(plugin: &Plugin, wanted: Wanted<'_>) -> String {
     let names: Vec<String> = nodes.chain(plugin.tools.iter().map(|spec| spec.name.clone())).collect();
     let guess = did_you_mean(wanted.member, &names);
     let known: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!("plugin `{}` has no `{}`{guess}; it has {}", wanted.plugin, wanted.member, known.join(", "))
+    let stop = if guess.is_empty() { "; it" } else { " It" };
+    format!("plugin `{}` has no `{}`{guess}{stop} has {}", wanted.plugin, wanted.member, known.join(", "))
 }
 
 fn check_config(wanted: Wanted<'_>, given: Option<&Value>, config: &Value) -> Result<(), Unresolved> {
@@ -153,5 +162,7 @@ fn check_config(wanted: Wanted<'_>, given: Option<&Value>, config: &Value) -> Re
 
 fn schema(wanted: Wanted<'_>, side: &str, text: Option<&Value>) -> Result<Option<Schema>, Unresolved> {
     let compiled = text.map(Schema::compile).transpose();
-    compiled.map_err(|error| Unresolved::Member(format!("the plugin's schema of `{}`'s {side} cannot be used: {error}", wanted.member)))
+    compiled.map_err(|error| {
+        Unresolved::Member(format!("the plugin's schema of `{}`'s {side} cannot be used: {error}", wanted.member))
+    })
 }

@@ -25,7 +25,8 @@ const ECHO: &[u8] = include_bytes!("../../../tests/golden/plugin-0.1.0.wasm");
 /// Rounds in turn; the median of them counts.
 const ROUNDS: usize = 5;
 /// A payload of a usual size for a message between nodes.
-const PAYLOAD: &str = r#"{"year":1790,"name":"George Washington","text":"Fellow-Citizens of the Senate and House of Representatives"}"#;
+const PAYLOAD: &str =
+    r#"{"year":1790,"name":"George Washington","text":"Fellow-Citizens of the Senate and House of Representatives"}"#;
 
 /// Measures and prints.
 pub fn hop(args: &HopArgs, settings: &Settings) -> Result<Exit, Error> {
@@ -42,7 +43,8 @@ pub fn hop(args: &HopArgs, settings: &Settings) -> Result<Exit, Error> {
     let mut out = std::io::stdout().lock();
     if args.json {
         let rows: Vec<Value> = rows.iter().map(Row::json).collect();
-        let setting = json!({ "hops": args.hops, "messages": args.messages, "in_flight": args.in_flight, "cores": settings.cores });
+        let setting =
+            json!({ "hops": args.hops, "messages": args.messages, "in_flight": args.in_flight, "cores": settings.cores });
         writeln!(out, "{:#}", json!({ "setting": setting, "figures": rows }))?;
     } else {
         writeln!(
@@ -106,9 +108,7 @@ impl Bench<'_> {
     async fn raw(&self, raw: &std::sync::Arc<Raw>, fresh: bool, messages: usize) -> Result<Duration, Error> {
         let calls = u32::try_from(messages * self.args.hops).unwrap_or(u32::MAX);
         let (raw, payload) = (std::sync::Arc::clone(raw), self.payload.clone());
-        let calling = async move {
-            if fresh { raw.fresh(&payload, calls).await } else { raw.reused(&payload, calls).await }
-        };
+        let calling = async move { if fresh { raw.fresh(&payload, calls).await } else { raw.reused(&payload, calls).await } };
         #[expect(clippy::disallowed_methods, reason = "joined on the next line")]
         let took = self.sandbox.handle().spawn(calling).await;
         let took = took.map_err(|error| Error::wrong(error.to_string()))?.map_err(|error| Error::wrong(error.to_string()))?;
@@ -133,8 +133,11 @@ impl Row {
 /// The figures, and what they are worth against the floors and the goals.
 fn rows(figures: &[Figure]) -> Vec<Row> {
     let get = |name: &str| figures.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value);
-    let micros = |name, value: f64, goal: Option<f64>| row(name, value, format!("{value:.2} µs"), goal.map(|g| (g, "≤", format!("{g} µs"))));
-    let ratio = |name, value: f64, sign, goal: f64| row(name, value, format!("{value:.2} ×"), Some((goal, sign, format!("{goal} ×"))));
+    let micros = |name, value: f64, goal: Option<f64>| {
+        row(name, value, format!("{value:.2} µs"), goal.map(|g| (g, "≤", format!("{g} µs"))))
+    };
+    let ratio =
+        |name, value: f64, sign, goal: f64| row(name, value, format!("{value:.2} ×"), Some((goal, sign, format!("{goal} ×"))));
     let (raw_fresh, raw_reused) = (get("raw fresh"), get("raw reused"));
     let kib = get("queued message") / 1024.0;
     vec![

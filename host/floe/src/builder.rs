@@ -53,7 +53,13 @@ pub fn execute(args: &BuildArgs) -> Result<Exit, Error> {
     }
     let rows = built.iter().map(|plugin| {
         let state = if plugin.built { "built" } else { "up to date" };
-        [plugin.name.clone(), Bytes(plugin.bytes).to_string(), plugin.digest.clone(), state.to_owned(), plugin.file.display().to_string()]
+        [
+            plugin.name.clone(),
+            Bytes(plugin.bytes).to_string(),
+            plugin.digest.clone(),
+            state.to_owned(),
+            plugin.file.display().to_string(),
+        ]
     });
     write!(out, "{}", table(&["PLUGIN", "SIZE", "DIGEST", "", "FILE"], rows))?;
     Ok(Exit::Completed)
@@ -108,7 +114,8 @@ fn find(dirs: &[PathBuf], trust: bool) -> Result<Vec<Project>, Error> {
         let is_flow = flow_file.is_file();
         if !is_plugin && !is_flow {
             let message = format!("nothing to build in `{}`", dir.display());
-            let help = "a plugin's folder has a Cargo.toml or a plugin.toml, a flow's folder a flow.yaml; `floe new NAME` makes both";
+            let help =
+                "a plugin's folder has a Cargo.toml or a plugin.toml, a flow's folder a flow.yaml; `floe new NAME` makes both";
             return Err(Error::wrong(message).with_help(help));
         }
         if is_plugin {
@@ -133,7 +140,7 @@ fn projects_of(flow: &Flow, trust: bool) -> Result<Vec<Project>, Error> {
     let home = repository(&flow.folder);
     let mut projects: Vec<Project> = Vec::new();
     for (name, plugin) in flow.file.plugins.iter() {
-        let dir = flow.folder.join(&plugin.source);
+        let dir = flow.resolve(&plugin.source);
         if dir.is_file() || dir.extension().is_some_and(|extension| extension == "wasm") {
             continue;
         }
@@ -158,7 +165,7 @@ fn projects_of(flow: &Flow, trust: bool) -> Result<Vec<Project>, Error> {
 
 /// Where the component of a flow's plugin is, and whether it is older than its sources. Never builds.
 pub fn locate(flow: &Flow, name: &str, source: &str) -> Result<Located, Error> {
-    let path = flow.folder.join(source);
+    let path = flow.resolve(source);
     if path.is_dir() {
         return artifact(&path).map(|artifact| Located { file: artifact.file, stale: artifact.stale });
     }

@@ -25,6 +25,8 @@ A first flow:
   floe run hello --build     builds the plugin and runs the flow
   floe viz hello             draws the flow
 
+Environment: FLOE_CACHE is the folder of compiled plugins (by default `floe` in the user's cache), NO_COLOR means what it says.
+
 Exit codes: 0 all completed, 1 some did not, 2 something is wrong with the call, the flow or a plugin, 130 interrupted.";
 
 /// What `floe` can do.
@@ -51,7 +53,9 @@ pub enum Command {
     /// Show versions, directories and limits, and whether this machine can build plugins
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
-    #[command(after_help = "Examples:\n  floe completions bash > ~/.local/share/bash-completion/completions/floe\n  floe completions zsh > \"${fpath[1]}/_floe\"")]
+    #[command(
+        after_help = "Examples:\n  floe completions bash > ~/.local/share/bash-completion/completions/floe\n  floe completions zsh > \"${fpath[1]}/_floe\""
+    )]
     Completions(CompletionsArgs),
 }
 
@@ -153,7 +157,9 @@ A Cargo project needs no more than its Cargo.toml. Anything else says how it is 
 
 /// Arguments of `floe validate`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  floe validate examples/speeches\n  floe validate flow.yaml --set nodes.split.config.words=0 --json")]
+#[command(
+    after_help = "Examples:\n  floe validate examples/speeches\n  floe validate flow.yaml --set nodes.split.config.words=0 --json"
+)]
 pub struct ValidateArgs {
     /// The flow: a flow file, or a folder with a `flow.yaml`
     #[arg(value_name = "FLOW")]
@@ -192,7 +198,9 @@ pub enum VizFormat {
 
 /// Arguments of `floe new`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  floe new hello && floe run hello --build --input hello/input.jsonl\n  floe new lookup --kind tool")]
+#[command(
+    after_help = "Examples:\n  floe new hello && floe run hello --build --input hello/input.jsonl\n  floe new lookup --kind tool"
+)]
 pub struct NewArgs {
     /// The plugin's name (`[a-z0-9_-]+`) and its folder
     #[arg(value_name = "NAME")]
@@ -237,7 +245,9 @@ pub struct InspectArgs {
 
 /// Arguments of `floe plugin call`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  floe plugin call plugins/text split --input '{\"text\": \"one two\"}' --config '{\"words\": 1}'\n  floe plugin call words.wasm count --input - < payload.json")]
+#[command(
+    after_help = "Examples:\n  floe plugin call plugins/text split --input '{\"text\": \"one two\"}' --config '{\"words\": 1}'\n  floe plugin call words.wasm count --input - < payload.json"
+)]
 pub struct CallArgs {
     /// A `.wasm` file, or the folder of a plugin that is built
     #[arg(value_name = "FILE|DIR")]

@@ -11,6 +11,7 @@ mod named;
 mod policy;
 mod problem;
 mod read;
+mod route;
 mod set;
 mod tree;
 mod types;
@@ -27,10 +28,11 @@ pub use limits::{LimitsConfig, Profile};
 pub use named::Named;
 pub use policy::{BackoffConfig, BackoffParts, OnFailureConfig, PolicyConfig, ValidateConfig};
 pub use problem::{Problem, ProblemJson, Problems, Texts};
+pub use route::{Route, RouteField, RouteNode, RuleConfig};
 pub use tree::{Origin, Span, Step};
 pub use types::{
-    Budget, DiscardNode, Edge, FlowFile, JoinConfig, JoinNode, LongEdge, MapNode, Node, OnIncompleteConfig, OneOrMany,
-    Plugin, Route, RouteField, RouteNode, RuleConfig, RunNode,
+    Budget, CAPABILITIES, DiscardNode, Edge, FlowFile, JoinConfig, JoinNode, LongEdge, MapNode, Node, OnIncompleteConfig,
+    OneOrMany, Plugin, RunNode,
 };
 pub use units::{Bytes, Count, Time, parse_bytes, parse_time};
 
@@ -83,6 +85,12 @@ impl Flow {
             Some(file) if list.is_empty() => Ok(Self { file, folder, texts, tree }),
             _ => Err(Problems::new(texts, list)),
         }
+    }
+
+    /// A path of the file as seen from here.
+    pub fn resolve(&self, path: &str) -> PathBuf {
+        // `folder/.` is `folder`.
+        self.folder.join(path).components().collect()
     }
 
     /// Where the name of a node stands.

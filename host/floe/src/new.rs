@@ -22,7 +22,10 @@ pub fn execute(args: &NewArgs) -> Result<Exit, Error> {
         writeln!(out, "{}", file.display())?;
     }
     let shown = args.name.display();
-    writeln!(std::io::stderr().lock(), "\nNext:\n  floe run {shown} --build --input {shown}/input.jsonl\n  cargo test --manifest-path {shown}/Cargo.toml")?;
+    writeln!(
+        std::io::stderr().lock(),
+        "\nNext:\n  floe run {shown} --build --input {shown}/input.jsonl\n  cargo test --manifest-path {shown}/Cargo.toml"
+    )?;
     Ok(Exit::Completed)
 }
 
@@ -31,10 +34,13 @@ pub fn create(dir: &Path, kind: PluginKind) -> Result<Vec<PathBuf>, Error> {
     let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if !valid_name(name) || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
         let message = format!("`{}` cannot name a plugin", dir.display());
-        return Err(Error::wrong(message).with_help("names begin with a letter and are made of a-z, 0-9, `_` and `-`, at most 64 of them"));
+        return Err(Error::wrong(message)
+            .with_help("names begin with a letter and are made of a-z, 0-9, `_` and `-`, at most 64 of them"));
     }
     if dir.exists() {
-        return Err(Error::wrong(format!("`{}` is there already", dir.display())).with_help("choose another name, or remove it first"));
+        return Err(
+            Error::wrong(format!("`{}` is there already", dir.display())).with_help("choose another name, or remove it first")
+        );
     }
     let source = match kind {
         PluginKind::Node => NODE,

@@ -75,7 +75,9 @@ fn members(plugin: &Plugin) -> (Rows, Rows) {
     let nodes = plugin.nodes.iter();
     let tools = plugin.tools.iter();
     (
-        nodes.map(|node| row(&node.name, node.input.as_ref(), node.output.as_ref(), node.side_effect, &node.description)).collect(),
+        nodes
+            .map(|node| row(&node.name, node.input.as_ref(), node.output.as_ref(), node.side_effect, &node.description))
+            .collect(),
         tools.map(|tool| row(&tool.name, Some(&tool.input), tool.output.as_ref(), tool.side_effect, &tool.description)).collect(),
     )
 }
@@ -204,7 +206,9 @@ fn read(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
 }
 
 fn load(sandbox: &Sandbox, name: &str, bytes: &[u8], limits: &Limits) -> Result<Plugin, Error> {
-    start::runtime()?.block_on(sandbox.load(name, bytes, &Grants::default(), limits)).map_err(|error| Error::wrong(error.to_string()))
+    start::runtime()?
+        .block_on(sandbox.load(name, bytes, &Grants::default(), limits))
+        .map_err(|error| Error::wrong(error.to_string()))
 }
 
 /// The file's name as a plugin's name.
@@ -226,5 +230,6 @@ fn argument(text: &str) -> Result<String, Error> {
 }
 
 fn payload(option: &str, text: &str) -> Result<Payload, Error> {
-    Payload::parse(text).map_err(|error| Error::wrong(format!("{option}: {error}")).with_help("strings need quotes of their own: '\"text\"'"))
+    Payload::parse(text)
+        .map_err(|error| Error::wrong(format!("{option}: {error}")).with_help("strings need quotes of their own: '\"text\"'"))
 }

@@ -21,8 +21,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::cli::RunArgs;
-use crate::settings::Settings;
 use crate::file::{self, Bytes};
+use crate::settings::Settings;
 use crate::{Error, Exit, assemble, builder, start};
 
 pub use log::start as start_log;
@@ -58,7 +58,14 @@ pub fn run(args: &RunArgs, settings: &Settings, started: Instant) -> Result<Exit
         let running = Flow::start(assembled.graph, config);
 
         let bar = log::progress(settings);
-        let mut run = Run { flow: running, lines: output.lines(), in_flight: Arc::new(Semaphore::new(args.in_flight)), traces: JoinSet::new(), ends: BTreeMap::new(), bar };
+        let mut run = Run {
+            flow: running,
+            lines: output.lines(),
+            in_flight: Arc::new(Semaphore::new(args.in_flight)),
+            traces: JoinSet::new(),
+            ends: BTreeMap::new(),
+            bar,
+        };
         let fed = run.feed(lines, &watch).await;
         run.bar.finish_and_clear();
         let Run { ends, flow: running, lines, .. } = run;
@@ -142,7 +149,8 @@ impl Run {
         if !grace.is_zero() {
             self.bar.suspend(|| {
                 let traces = self.flow.in_flight();
-                let _ = writeln!(std::io::stderr(), "interrupted: {traces} traces are coming to their end; Ctrl-C again stops them");
+                let _ =
+                    writeln!(std::io::stderr(), "interrupted: {traces} traces are coming to their end; Ctrl-C again stops them");
             });
         }
         let flow = self.flow.clone();
@@ -235,7 +243,8 @@ impl Summary {
         }
         text.push('\n');
         if numbers.hops > 0 {
-            let rate = numbers.hops as f64 / self.took.saturating_sub(numbers.first_hop.unwrap_or_default()).as_secs_f64().max(1e-6);
+            let rate =
+                numbers.hops as f64 / self.took.saturating_sub(numbers.first_hop.unwrap_or_default()).as_secs_f64().max(1e-6);
             text += &format!(
                 "{} hops, {} hops/s; a hop took {} (p50), {} (p99); the first began after {}\n",
                 count(numbers.hops),

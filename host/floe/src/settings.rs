@@ -27,7 +27,8 @@ impl Settings {
         let set = |name: &str| var_os(name).filter(|value| !value.is_empty());
         let dumb = set("TERM").is_some_and(|term| term == "dumb");
         let color = set("NO_COLOR").is_none() && !dumb;
-        let base = || set("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")));
+        let base =
+            || set("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")));
         let errors = std::io::stderr().is_terminal();
         Self {
             cache: set("FLOE_CACHE").map(PathBuf::from).or_else(|| base().map(|base| base.join("floe"))),

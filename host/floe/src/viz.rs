@@ -68,7 +68,8 @@ impl Picture {
             };
             Arrow { from: edge.from, to: edge.to, label, failure: edge.failures }
         });
-        let is_output = |index: &usize| graph.nodes()[*index].successors.is_empty() && !matches!(nodes[*index].shape, Shape::Discard);
+        let is_output =
+            |index: &usize| graph.nodes()[*index].successors.is_empty() && !matches!(nodes[*index].shape, Shape::Discard);
         Self {
             name: flow.file.name.clone(),
             arrows: arrows.collect(),
@@ -104,7 +105,9 @@ fn condition(node: &Node, to: &str) -> Option<String> {
     match &router.route {
         Route::Rules(rules) => {
             for rule in rules {
-                let names = |targets: &Option<crate::file::OneOrMany>| targets.as_ref().is_some_and(|targets| targets.0.iter().any(|name| name == to));
+                let names = |targets: &Option<crate::file::OneOrMany>| {
+                    targets.as_ref().is_some_and(|targets| targets.0.iter().any(|name| name == to))
+                };
                 if names(&rule.to) {
                     conditions.extend(rule.when.clone());
                 }

@@ -58,14 +58,46 @@ fn the_whole_format_fits() {
 
 #[test]
 fn unknown_keys_have_a_place_and_a_suggestion() {
-    check_with("floe: 1\nname: test\nnods:\n  a: { run: text/a }\n", &[], &expect![[r#"
+    check_with(
+        "floe: 1\nname: test\nnods:\n  a: { run: text/a }\n",
+        &[],
+        &expect![[r#"
         flow.yaml:3:1: unknown key `nods`; did you mean `nodes`? (known here: floe, name, plugins, nodes, edges, budget)
-        flow.yaml: `nodes` is missing"#]]);
-    check("nodes:\n  a: { run: text/a, polcy: { timeout: 1s } }\n", &expect!["flow.yaml:6:21: unknown key `polcy`; did you mean `policy`? (known here: run, config, policy, reuse)"]);
-    check("nodes:\n  a:\n    run: text/a\n    policy: { timout: 1s }\n", &expect!["flow.yaml:8:15: unknown key `timout`; did you mean `timeout`? (known here: timeout, retries, backoff, retry_on, concurrency, ordered, validate, on_failure, turns)"]);
-    check("nodes:\n  a: { rum: text/a }\n", &expect!["flow.yaml:6:8: unknown key `rum`; did you mean `run`? (known here: run, route, join, map, discard)"]);
-    check("nodes:\n  a: { run: text/a, policy: { validate: inn } }\n", &expect!["flow.yaml:6:41: unknown value `inn`; did you mean `in`? (possible: both, in, out, none)"]);
-    check("nodes:\n  a: { run: text/a, policy: { retry_on: [timeout] } }\n", &expect!["flow.yaml:6:42: unknown value `timeout`; did you mean `timed-out`? (possible: invalid-input, not-found, conflict, denied, exhausted, timed-out, busy, unavailable, cancelled, internal)"]);
+        flow.yaml: `nodes` is missing"#]],
+    );
+    check(
+        "nodes:\n  a: { run: text/a, polcy: { timeout: 1s } }\n",
+        &expect!["flow.yaml:6:21: unknown key `polcy`; did you mean `policy`? (known here: run, config, policy, reuse)"],
+    );
+    check(
+        "nodes:\n  a:\n    run: text/a\n    policy: { timout: 1s }\n",
+        &expect![
+            "flow.yaml:8:15: unknown key `timout`; did you mean `timeout`? (known here: timeout, retries, backoff, retry_on, concurrency, ordered, validate, on_failure, turns)"
+        ],
+    );
+    check(
+        "nodes:\n  a: { rum: text/a }\n",
+        &expect!["flow.yaml:6:8: unknown key `rum`; did you mean `run`? (known here: run, route, join, map, discard)"],
+    );
+    let grant =
+        "floe: 1\nname: test\nplugins:\n  text:\n    source: x.wasm\n    grants: { htp: [] }\nnodes:\n  a: { run: text/a }\n";
+    check_with(
+        grant,
+        &[],
+        &expect![
+            "flow.yaml:6:15: unknown key `htp`; did you mean `http`? (known here: state, secrets, http, clock, random, tools, subflow, model, approval, sockets)"
+        ],
+    );
+    check(
+        "nodes:\n  a: { run: text/a, policy: { validate: inn } }\n",
+        &expect!["flow.yaml:6:41: unknown value `inn`; did you mean `in`? (possible: both, in, out, none)"],
+    );
+    check(
+        "nodes:\n  a: { run: text/a, policy: { retry_on: [timeout] } }\n",
+        &expect![
+            "flow.yaml:6:42: unknown value `timeout`; did you mean `timed-out`? (possible: invalid-input, not-found, conflict, denied, exhausted, timed-out, busy, unavailable, cancelled, internal)"
+        ],
+    );
 }
 
 #[test]
@@ -84,80 +116,192 @@ fn all_mistakes_are_found_at_once() {
 
 #[test]
 fn values_of_a_wrong_kind() {
-    check("nodes:\n  a: { run: text/a, policy: { timeout: 100 } }\n", &expect!["flow.yaml:6:40: expected a duration such as 100ms, 2s or 5m, found the number 100"]);
-    check("nodes:\n  a: { run: text/a, policy: { timeout: 2 sec } }\n", &expect!["flow.yaml:6:40: `2 sec` is no duration; write a number and a unit: 100ms, 2s, 5m, 1h"]);
-    check("nodes:\n  a: { run: text/a, policy: { retries: many } }\n", &expect!["flow.yaml:6:40: expected a whole number from 0, found the text `many`"]);
-    check("nodes:\n  a: { run: text/a, policy: { backoff: { factor: 0.5 } } }\n", &expect!["flow.yaml:6:50: `factor: 0.5` would shorten the pauses; use 1 or more"]);
-    check("nodes:\n  a: { run: text/a, policy: { on_failure: stop } }\n", &expect!["flow.yaml:6:43: expected `fail`, `drop` or `{ to: NODE }`, found the text `stop`"]);
+    check(
+        "nodes:\n  a: { run: text/a, policy: { timeout: 100 } }\n",
+        &expect!["flow.yaml:6:40: expected a duration such as 100ms, 2s or 5m, found the number 100"],
+    );
+    check(
+        "nodes:\n  a: { run: text/a, policy: { timeout: 2 sec } }\n",
+        &expect!["flow.yaml:6:40: `2 sec` is no duration; write a number and a unit: 100ms, 2s, 5m, 1h"],
+    );
+    check(
+        "nodes:\n  a: { run: text/a, policy: { retries: many } }\n",
+        &expect!["flow.yaml:6:40: expected a whole number from 0, found the text `many`"],
+    );
+    check(
+        "nodes:\n  a: { run: text/a, policy: { backoff: { factor: 0.5 } } }\n",
+        &expect!["flow.yaml:6:50: `factor: 0.5` would shorten the pauses; use 1 or more"],
+    );
+    check(
+        "nodes:\n  a: { run: text/a, policy: { on_failure: stop } }\n",
+        &expect!["flow.yaml:6:43: expected `fail`, `drop` or `{ to: NODE }`, found the text `stop`"],
+    );
     check("nodes:\n  a: { run: text/a, policy: [] }\n", &expect!["flow.yaml:6:21: expected a map, found a list"]);
     check("nodes: [a]\n", &expect!["flow.yaml:5:1: `nodes` maps names to values; this is a list"]);
-    check("nodes:\n  a: { run: text/a }\nbudget: { fuel: 1.5 }\n", &expect!["flow.yaml:7:17: expected a whole number such as 1000 or 1e9, found the number 1.5"]);
+    check(
+        "nodes:\n  a: { run: text/a }\nbudget: { fuel: 1.5 }\n",
+        &expect!["flow.yaml:7:17: expected a whole number such as 1000 or 1e9, found the number 1.5"],
+    );
     check("nodes:\n  a: { discard: false }\n", &expect!["flow.yaml:6:17: `discard` is `true` or not there"]);
 }
 
 #[test]
 fn a_node_is_one_thing() {
-    check("nodes:\n  a: { run: text/a, discard: true }\n", &expect!["flow.yaml:6:21: a node is either `run` or `discard`; make two nodes of it"]);
-    check("nodes:\n  a:\n", &expect!["flow.yaml:6:3: a node is one of `run`, `route`, `join`, `map` and `discard` (for example `{ run: PLUGIN/NODE }`)"]);
+    check(
+        "nodes:\n  a: { run: text/a, discard: true }\n",
+        &expect!["flow.yaml:6:21: a node is either `run` or `discard`; make two nodes of it"],
+    );
+    check(
+        "nodes:\n  a:\n",
+        &expect![
+            "flow.yaml:6:3: a node is one of `run`, `route`, `join`, `map` and `discard` (for example `{ run: PLUGIN/NODE }`)"
+        ],
+    );
     check("nodes:\n  a: { run: a }\n", &expect!["flow.yaml:6:13: `a` is no node of a plugin; write PLUGIN/NODE"]);
-    check("nodes:\n  a: { run: txt/a }\n", &expect!["flow.yaml:6:13: there is no plugin `txt` under `plugins`; did you mean `text`?"]);
-    check("nodes:\n  A b: { run: text/a }\n", &expect!["flow.yaml:6:3: names are made of a-z, 0-9, `_` and `-`, at most 64 of them"]);
+    check(
+        "nodes:\n  a: { run: txt/a }\n",
+        &expect!["flow.yaml:6:13: there is no plugin `txt` under `plugins`; did you mean `text`?"],
+    );
+    check(
+        "nodes:\n  A b: { run: text/a }\n",
+        &expect!["flow.yaml:6:3: names are made of a-z, 0-9, `_` and `-`, at most 64 of them"],
+    );
 }
 
 #[test]
 fn names_are_unique() {
-    check("nodes:\n  a: { run: text/a }\n  b: { run: text/b }\n  a: { run: text/c }\n", &expect!["flow.yaml:8:3: `a` is there twice; rename or remove one"]);
-    check("nodes:\n  a: { run: text/a, run: text/b }\n", &expect![[r#"
+    check(
+        "nodes:\n  a: { run: text/a }\n  b: { run: text/b }\n  a: { run: text/c }\n",
+        &expect!["flow.yaml:8:3: `a` is there twice; rename or remove one"],
+    );
+    check(
+        "nodes:\n  a: { run: text/a, run: text/b }\n",
+        &expect![[r#"
         flow.yaml:6:3: duplicate field `run`
-        flow.yaml:6:21: `run` is there twice; rename or remove one"#]]);
+        flow.yaml:6:21: `run` is there twice; rename or remove one"#]],
+    );
 }
 
 #[test]
 fn edges_lead_somewhere() {
     let nodes = "nodes:\n  split: { run: text/a }\n  count: { run: text/b }\n  drop: { discard: true }\n";
-    check(&format!("{nodes}edges:\n  - split -> cuont\n"), &expect!["flow.yaml:10:5: there is no node `cuont`; did you mean `count`?"]);
-    check(&format!("{nodes}edges:\n  - \"split -> count -> drp\"\n"), &expect!["flow.yaml:10:15: there is no node `drp`; did you mean `drop`?"]);
+    check(
+        &format!("{nodes}edges:\n  - split -> cuont\n"),
+        &expect!["flow.yaml:10:5: there is no node `cuont`; did you mean `count`?"],
+    );
+    check(
+        &format!("{nodes}edges:\n  - \"split -> count -> drp\"\n"),
+        &expect!["flow.yaml:10:15: there is no node `drp`; did you mean `drop`?"],
+    );
     check(&format!("{nodes}edges:\n  - {{ from: [split, x], to: count }}\n"), &expect!["flow.yaml:10:5: there is no node `x`"]);
-    check(&format!("{nodes}edges:\n  - split -> count\n  - split -> count\n"), &expect!["flow.yaml:11:5: this edge is there twice; remove one"]);
-    check(&format!("{nodes}edges:\n  - split ->\n"), &expect!["flow.yaml:10:5: `split ->` is no edge; write `a -> b` or `a -> b -> c`"]);
-    check(&format!("{nodes}edges:\n  - split -> count -> split\n"), &expect!["flow.yaml:9:1: there is a cycle: split -> count -> split; a loop is a node that asks for another turn, not an edge back"]);
+    check(
+        &format!("{nodes}edges:\n  - split -> count\n  - split -> count\n"),
+        &expect!["flow.yaml:11:5: this edge is there twice; remove one"],
+    );
+    check(
+        &format!("{nodes}edges:\n  - split ->\n"),
+        &expect!["flow.yaml:10:5: `split ->` is no edge; write `a -> b` or `a -> b -> c`"],
+    );
+    check(
+        &format!("{nodes}edges:\n  - split -> count -> split\n"),
+        &expect![
+            "flow.yaml:9:1: there is a cycle: split -> count -> split; a loop is a node that asks for another turn, not an edge back"
+        ],
+    );
     check(&format!("{nodes}edges:\n  - drop -> count\n"), &expect!["flow.yaml:10:5: a `discard` node has no successors"]);
-    check(&format!("{nodes}edges:\n  - {{ from: split, to: count, queue: 0 }}\n"), &expect!["flow.yaml:10:5: `queue: 0` lets nothing pass; use 1 or more"]);
+    check(
+        &format!("{nodes}edges:\n  - {{ from: split, to: count, queue: 0 }}\n"),
+        &expect!["flow.yaml:10:5: `queue: 0` lets nothing pass; use 1 or more"],
+    );
 }
 
 #[test]
 fn routers_follow_edges() {
     let rest = "  a: { run: text/a }\n  b: { discard: true }\nedges:\n  - r -> a\n";
-    check(&format!("nodes:\n  r: {{ route: [{{ when: \"payload.x >\", to: a }}] }}\n{rest}"), &expect![[r#"
+    check(
+        &format!("nodes:\n  r: {{ route: [{{ when: \"payload.x >\", to: a }}] }}\n{rest}"),
+        &expect![[r#"
         flow.yaml:6:24: `payload.x >` is not a CEL expression: ERROR: <input>:1:12: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
         | payload.x >
-        | ...........^"#]]);
-    check(&format!("nodes:\n  r: {{ route: [{{ when: \"paylod.x > 1\", to: a }}] }}\n{rest}"), &expect!["flow.yaml:6:24: `paylod.x > 1` names `paylod`; there are `payload`, `headers`, `meta` and `trace`"]);
-    check(&format!("nodes:\n  r: {{ route: [{{ when: \"true\", to: b }}] }}\n{rest}"), &expect!["flow.yaml:6:36: there is no edge `r -> b`; add it under `edges`"]);
-    check(&format!("nodes:\n  r: {{ route: [{{ when: \"true\", to: [a, c] }}] }}\n{rest}"), &expect!["flow.yaml:6:32: there is no node `c`; did you mean `a`?"]);
-    check(&format!("nodes:\n  r: {{ route: [{{ else: a }}, {{ when: \"true\", to: a }}] }}\n{rest}"), &expect!["flow.yaml:6:24: `else` takes all that is left, so it comes last"]);
-    check(&format!("nodes:\n  r: {{ route: [{{ when: \"true\" }}] }}\n{rest}"), &expect!["flow.yaml:6:16: a rule is `{ when: CEL, to: NODE }` or, as the last one, `{ else: NODE }`"]);
-    check(&format!("nodes:\n  r: {{ route: {{ by: kind, to: {{ x: a, y: z }} }} }}\n{rest}"), &expect!["flow.yaml:6:42: there is no node `z`; did you mean `a`?"]);
+        | ...........^"#]],
+    );
+    check(
+        &format!("nodes:\n  r: {{ route: [{{ when: \"paylod.x > 1\", to: a }}] }}\n{rest}"),
+        &expect!["flow.yaml:6:24: `paylod.x > 1` names `paylod`; there are `payload`, `headers`, `meta` and `trace`"],
+    );
+    check(
+        &format!("nodes:\n  r: {{ route: [{{ when: \"true\", to: b }}] }}\n{rest}"),
+        &expect!["flow.yaml:6:36: there is no edge `r -> b`; add it under `edges`"],
+    );
+    check(
+        &format!("nodes:\n  r: {{ route: [{{ when: \"true\", to: [a, c] }}] }}\n{rest}"),
+        &expect!["flow.yaml:6:32: there is no node `c`; did you mean `a`?"],
+    );
+    check(
+        &format!("nodes:\n  r: {{ route: [{{ else: a }}, {{ when: \"true\", to: a }}] }}\n{rest}"),
+        &expect!["flow.yaml:6:24: `else` takes all that is left, so it comes last"],
+    );
+    check(
+        &format!("nodes:\n  r: {{ route: [{{ when: \"true\" }}] }}\n{rest}"),
+        &expect!["flow.yaml:6:16: a rule is `{ when: CEL, to: NODE }` or, as the last one, `{ else: NODE }`"],
+    );
+    check(
+        &format!("nodes:\n  r: {{ route: {{ by: kind, to: {{ x: a, y: z }} }} }}\n{rest}"),
+        &expect!["flow.yaml:6:42: there is no node `z`; did you mean `a`?"],
+    );
     check(&format!("nodes:\n  r: {{ route: {{ by: kind, to: {{ x: a }}, else: a }} }}\n{rest}"), &expect!["fits"]);
 }
 
 #[test]
 fn joins_name_what_they_gather() {
     let rest = "  a: { run: text/a }\nedges:\n  - a -> j\n";
-    check(&format!("nodes:\n  j: {{ join: {{ all: b }} }}\n{rest}"), &expect!["flow.yaml:6:3: `all` names `b`, which is no node; did you mean `a`?"]);
-    check(&format!("nodes:\n  j: {{ join: {{ all: a, count: 2 }} }}\n{rest}"), &expect!["flow.yaml:6:8: a join is `{ all: NODE }` or `{ count: N }`"]);
-    check(&format!("nodes:\n  j: {{ join: {{ count: 0 }} }}\n{rest}"), &expect!["flow.yaml:6:3: `count: 0` would never wait; use 1 or more"]);
+    check(
+        &format!("nodes:\n  j: {{ join: {{ all: b }} }}\n{rest}"),
+        &expect!["flow.yaml:6:3: `all` names `b`, which is no node; did you mean `a`?"],
+    );
+    check(
+        &format!("nodes:\n  j: {{ join: {{ all: a, count: 2 }} }}\n{rest}"),
+        &expect!["flow.yaml:6:8: a join is `{ all: NODE }` or `{ count: N }`"],
+    );
+    check(
+        &format!("nodes:\n  j: {{ join: {{ count: 0 }} }}\n{rest}"),
+        &expect!["flow.yaml:6:3: `count: 0` would never wait; use 1 or more"],
+    );
 }
 
 #[test]
 fn what_is_no_flow_file() {
     check_with("", &[], &expect!["flow.yaml:1:1: a flow file is a map with `floe: 1`, `name` and `nodes`; this is nothing"]);
-    check_with("just text", &[], &expect!["flow.yaml:1:1: a flow file is a map with `floe: 1`, `name` and `nodes`; this is the text `just text`"]);
-    check_with("floe: 2\nname: test\nnodes: {}\n", &[], &expect!["flow.yaml:1:7: this host reads flow files of version 1, not 2"]);
-    check_with("floe: 1\nname: test\nnodes:\n  a: { run: [ }\n", &[], &expect!["flow.yaml:4:13: not valid YAML: mismatched bracket '[' closed by '}'"]);
-    check_with("floe: 1\nname: Test\nnodes:\n  a: { discard: true }\n", &[], &expect!["flow.yaml:2:7: names are made of a-z, 0-9, `_` and `-`, at most 64 of them"]);
-    check_with("floe: 1\n---\nfloe: 1\n", &[], &expect!["flow.yaml:3:1: not valid YAML: multiple YAML documents detected; use from_str_multiple or from_str_multiple_with_options"]);
-    check_with("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *c]\n", &[], &expect!["flow.yaml:3:9: not valid YAML: alias references unknown anchor"]);
+    check_with(
+        "just text",
+        &[],
+        &expect!["flow.yaml:1:1: a flow file is a map with `floe: 1`, `name` and `nodes`; this is the text `just text`"],
+    );
+    check_with(
+        "floe: 2\nname: test\nnodes: {}\n",
+        &[],
+        &expect!["flow.yaml:1:7: this host reads flow files of version 1, not 2"],
+    );
+    check_with(
+        "floe: 1\nname: test\nnodes:\n  a: { run: [ }\n",
+        &[],
+        &expect!["flow.yaml:4:13: not valid YAML: mismatched bracket '[' closed by '}'"],
+    );
+    check_with(
+        "floe: 1\nname: Test\nnodes:\n  a: { discard: true }\n",
+        &[],
+        &expect!["flow.yaml:2:7: names are made of a-z, 0-9, `_` and `-`, at most 64 of them"],
+    );
+    check_with(
+        "floe: 1\n---\nfloe: 1\n",
+        &[],
+        &expect!["flow.yaml:3:1: not valid YAML: a file holds one document; remove `---` and what follows"],
+    );
+    check_with(
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *c]\n",
+        &[],
+        &expect!["flow.yaml:3:9: not valid YAML: alias references unknown anchor"],
+    );
 }
 
 #[test]
@@ -172,25 +316,56 @@ fn overrides_take_the_place_of_values() {
 
 #[test]
 fn overrides_are_checked_like_the_file() {
-    check_with(GOOD, &["nodes.splt.config.words=1"], &expect!["--set:1:7: there is no `splt` under `nodes`; did you mean `split`? (there are: split, score, each, route, keep, drop, failed, gather)"]);
-    check_with(GOOD, &["nodes.split.confg.words=1"], &expect!["--set:1:13: unknown key `confg`; did you mean `config`? (known here: run, config, policy, reuse)"]);
+    check_with(
+        GOOD,
+        &["nodes.splt.config.words=1"],
+        &expect![
+            "--set:1:7: there is no `splt` under `nodes`; did you mean `split`? (there are: split, score, each, route, keep, drop, failed, gather)"
+        ],
+    );
+    check_with(
+        GOOD,
+        &["nodes.split.confg.words=1"],
+        &expect!["--set:1:13: unknown key `confg`; did you mean `config`? (known here: run, config, policy, reuse)"],
+    );
     check_with(GOOD, &["nodes.split.run.x=1"], &expect!["--set:1:17: `run` is the text `text/split`; there is no `x` in it"]);
-    check_with(GOOD, &["edges.9=a -> b"], &expect!["--set:1:7: `edges` is a list of 4; there is no position `9` in it (positions count from 0)"]);
-    check_with(GOOD, &["budget.deadline=5"], &expect!["--set:1:17: expected a duration such as 100ms, 2s or 5m, found the number 5"]);
-    check_with(GOOD, &["nodes.split"], &expect!["--set:1:1: `--set` takes PATH=VALUE (for example --set nodes.split.config.words=100)"]);
+    check_with(
+        GOOD,
+        &["edges.9=a -> b"],
+        &expect!["--set:1:7: `edges` is a list of 4; there is no position `9` in it (positions count from 0)"],
+    );
+    check_with(
+        GOOD,
+        &["budget.deadline=5"],
+        &expect!["--set:1:17: expected a duration such as 100ms, 2s or 5m, found the number 5"],
+    );
+    check_with(
+        GOOD,
+        &["nodes.split"],
+        &expect!["--set:1:1: `--set` takes PATH=VALUE (for example --set nodes.split.config.words=100)"],
+    );
     check_with(GOOD, &["edges.0=split -> nowhere"], &expect!["--set:1:9: there is no node `nowhere`"]);
-    check_with(GOOD, &["nodes.route.route.0.when=payload.score >"], &expect![[r#"
+    check_with(
+        GOOD,
+        &["nodes.route.route.0.when=payload.score >"],
+        &expect![[r#"
         --set:1:26: `payload.score >` is not a CEL expression: ERROR: <input>:1:16: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
         | payload.score >
-        | ...............^"#]]);
-    check_with(GOOD, &["nodes..x=1", "budget.hops=["], &expect![[r#"
+        | ...............^"#]],
+    );
+    check_with(
+        GOOD,
+        &["nodes..x=1", "budget.hops=["],
+        &expect![[r#"
         --set:1:7: a path is keys and positions with a `.` between them
-        --set:1:13: the value is not valid YAML: unclosed bracket '['"#]]);
+        --set:1:13: the value is not valid YAML: unclosed bracket '['"#]],
+    );
 }
 
 #[test]
 fn a_problem_is_shown_in_its_lines() {
-    let problems = parse("floe: 1\nname: test\nnodes:\n  a: { discard: true }\nedges:\n  - a -> bb\n", &["budget.hops=x"]).unwrap_err();
+    let problems =
+        parse("floe: 1\nname: test\nnodes:\n  a: { discard: true }\nedges:\n  - a -> bb\n", &["budget.hops=x"]).unwrap_err();
     expect![[r#"
           × expected a whole number such as 1000 or 1e9, found the text `x`
            ╭─[--set:1:13]
@@ -198,7 +373,8 @@ fn a_problem_is_shown_in_its_lines() {
            ·             ┬
            ·             ╰── here
            ╰────
-    "#]].assert_eq(&problems.render(false));
+    "#]]
+    .assert_eq(&problems.render(false));
     let problems = parse("floe: 1\nname: test\nnodes:\n  a: { discard: true }\n  a: { discard: true }\n", &[]).unwrap_err();
     expect![[r#"
           × `a` is there twice; rename or remove one
@@ -211,5 +387,6 @@ fn a_problem_is_shown_in_its_lines() {
            ·   ┬
            ·   ╰── here
            ╰────
-    "#]].assert_eq(&problems.render(false));
+    "#]]
+    .assert_eq(&problems.render(false));
 }

@@ -14,7 +14,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -213,11 +213,9 @@ impl Flow {
             return Err(Error::TooLarge { bytes, max: shared.config.budget.payload });
         }
         let tenant = shared.tenant(&submission.origin.tenant);
-        let mut credit = Vec::with_capacity(2);
-        for semaphore in [&tenant.credit, &shared.credit] {
-            credit.push(Arc::clone(semaphore).acquire_owned().await.map_err(|_| Error::Stopped)?);
-        }
-        let trace = shared.open(submission.origin, submission.deadline, tenant, credit)?;
+        let own = Arc::clone(&tenant.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
+        let common = Arc::clone(&shared.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
+        let trace = shared.open(submission.origin, submission.deadline, tenant, [own, common])?;
         let message = Message {
             id: MessageId::INPUT,
             parent: None,
@@ -274,7 +272,7 @@ impl Shared {
         }
         // Whoever is not in use any more makes place: tenants are as many as have traces in flight.
         tenants.retain(|_, tenant| Arc::strong_count(tenant) > 1);
-        let tenant = Arc::new(Tenant::new(self.graph.edges().len(), self.config.in_flight_per_tenant));
+        let tenant = Arc::new(Tenant::new(Arc::clone(name), self.graph.edges().len(), self.config.in_flight_per_tenant));
         if self.stopping.load(Ordering::SeqCst) {
             tenant.credit.close();
         }
@@ -284,12 +282,14 @@ impl Shared {
 
     fn open(
         self: &Arc<Self>,
-        origin: Origin,
+        mut origin: Origin,
         deadline: Option<Duration>,
         tenant: Arc<Tenant>,
-        credit: Vec<tokio::sync::OwnedSemaphorePermit>,
+        credit: [OwnedSemaphorePermit; 2],
     ) -> Result<Arc<Trace>, Error> {
         let now = Instant::now();
+        // One text for all traces of the tenant.
+        origin.tenant = Arc::clone(&tenant.name);
         let deadline = deadline.into_iter().chain(self.config.budget.deadline).min().and_then(|left| now.checked_add(left));
         let state = State {
             phase: Phase::Running,
@@ -302,7 +302,7 @@ impl Shared {
             reader: std::collections::VecDeque::new(),
             streams: BTreeMap::new(),
             outputs: 0,
-            credit,
+            credit: Some(credit),
         };
         let trace = Arc::new(Trace {
             key: node_key(&origin.trace),
@@ -339,9 +339,7 @@ impl Shared {
             tokio::select! {
                 () = trace.cancelled.cancelled() => {}
                 () = tokio::time::sleep_until(deadline) => {
-                    let after = deadline - trace.started;
-                    let message = format!("the deadline of {after:?} has passed; raise it with `budget.deadline`");
-                    shared.end(&trace, End::DeadlineExceeded, &message);
+                    shared.end_with(&trace, trace.deadline_exceeded());
                 }
             }
         };

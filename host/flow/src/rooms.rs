@@ -17,6 +17,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What one tenant holds of a flow.
 pub(crate) struct Tenant {
+    pub(crate) name: Arc<str>,
     /// Traces that this tenant may have in flight.
     pub(crate) credit: Arc<Semaphore>,
     edges: Box<[Mutex<Places>]>,
@@ -29,8 +30,8 @@ struct Places {
 }
 
 impl Tenant {
-    pub(crate) fn new(edges: usize, credit: usize) -> Self {
-        Self { credit: Arc::new(Semaphore::new(credit)), edges: (0..edges).map(|_| Mutex::default()).collect() }
+    pub(crate) fn new(name: Arc<str>, edges: usize, credit: usize) -> Self {
+        Self { name, credit: Arc::new(Semaphore::new(credit)), edges: (0..edges).map(|_| Mutex::default()).collect() }
     }
 
     /// Takes a place on an edge, or puts the trace in line for one.

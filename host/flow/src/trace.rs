@@ -175,7 +175,7 @@ pub(crate) struct State {
     pub(crate) reader: VecDeque<Item>,
     pub(crate) streams: BTreeMap<Arc<str>, u64>,
     pub(crate) outputs: u64,
-    pub(crate) credit: Vec<OwnedSemaphorePermit>,
+    pub(crate) credit: Option<[OwnedSemaphorePermit; 2]>,
 }
 
 /// Where a trace is in its life.
@@ -231,6 +231,14 @@ impl Trace {
             fuel: budget.fuel.map(|max| max.saturating_sub(self.fuel_used.load(Ordering::Relaxed))),
             hops: Some(budget.hops.saturating_sub(self.hops.load(Ordering::Relaxed))),
         }
+    }
+
+    /// The terminal of a trace whose time is up.
+    pub(crate) fn deadline_exceeded(&self) -> Terminal {
+        let after = self.deadline.map(|deadline| deadline - self.started).unwrap_or_default();
+        let message = format!("the deadline of {after:?} has passed; raise it with `budget.deadline`");
+        let error = TraceError::new(End::DeadlineExceeded.name(), message);
+        Terminal { end: End::DeadlineExceeded, outputs: 0, error: Some(error) }
     }
 
     /// Numbers an event and hands it to the observer, if there is one.

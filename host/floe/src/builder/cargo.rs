@@ -33,7 +33,10 @@ pub(super) fn build(project: &Project) -> Result<Outcome, Error> {
     }
     let status = child.wait()?;
     if !status.success() {
-        return Err(Error::wrong(format!("building plugin `{}` failed: cargo ended with {status}; its message is above", project.name)));
+        return Err(Error::wrong(format!(
+            "building plugin `{}` failed: cargo ended with {status}; its message is above",
+            project.name
+        )));
     }
     let Some(component) = component else {
         let message = format!("building plugin `{}` made no component", project.name);
@@ -108,7 +111,8 @@ fn dep_info(component: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// The manifests that these sources belong to, and what a workspace fixes for all of its members.
 fn manifests(sources: &[PathBuf], workspace: &Path) -> Vec<PathBuf> {
-    let of_source = |source: &PathBuf| source.ancestors().skip(1).map(|dir| dir.join("Cargo.toml")).find(|manifest| manifest.is_file());
+    let of_source =
+        |source: &PathBuf| source.ancestors().skip(1).map(|dir| dir.join("Cargo.toml")).find(|manifest| manifest.is_file());
     let mut manifests: Vec<PathBuf> = sources.iter().filter_map(of_source).collect();
     manifests.extend(["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"].map(|file| workspace.join(file)));
     manifests
@@ -126,7 +130,12 @@ fn require_target(dir: &Path) -> Result<(), Error> {
     }
     say(&format!("Adding what Rust needs for plugins: rustup target add {TARGET}"))?;
     let help = format!("install the standard library for {TARGET}, or install Rust by https://rustup.rs");
-    let added = Command::new("rustup").args(["target", "add", TARGET]).current_dir(dir).stdin(Stdio::null()).stdout(std::io::stderr()).status();
+    let added = Command::new("rustup")
+        .args(["target", "add", TARGET])
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .status();
     match added {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Error::wrong(format!("`rustup target add {TARGET}` ended with {status}")).with_help(help)),

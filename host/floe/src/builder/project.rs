@@ -8,10 +8,7 @@ use serde::Deserialize;
 
 use super::{Outcome, TARGET};
 use crate::Error;
-
-/// What a plugin can ask for in `uses`: the interfaces of `floe:capability` and WASI's HTTP.
-const CAPABILITIES: [&str; 10] =
-    ["state", "secrets", "http", "clock", "random", "tools", "subflow", "model", "approval", "wasi:http"];
+use crate::file::CAPABILITIES;
 
 /// A plugin's source.
 #[derive(Debug, Clone)]
@@ -98,10 +95,13 @@ fn cargo_package(dir: &Path) -> Result<String, Error> {
     let manifest = dir.join("Cargo.toml");
     let Some(cargo) = read_toml::<CargoToml>(&manifest)? else {
         let message = format!("`{}` does not say how it is built", dir.display());
-        return Err(Error::wrong(message).with_help("it needs a Cargo.toml, or a plugin.toml with [build]; see `floe build --help`"));
+        return Err(
+            Error::wrong(message).with_help("it needs a Cargo.toml, or a plugin.toml with [build]; see `floe build --help`")
+        );
     };
     let help = "name the folder of one plugin";
-    let package = cargo.package.ok_or_else(|| Error::wrong(format!("`{}` has no [package]", manifest.display())).with_help(help))?;
+    let package =
+        cargo.package.ok_or_else(|| Error::wrong(format!("`{}` has no [package]", manifest.display())).with_help(help))?;
     Ok(package.name)
 }
 
@@ -111,16 +111,20 @@ fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, E
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::wrong(format!("cannot read `{}`: {error}", path.display()))),
     };
-    toml::from_str(&text).map(Some).map_err(|error| Error::wrong(format!("in `{}`: {}", path.display(), error.to_string().trim_end())))
+    toml::from_str(&text)
+        .map(Some)
+        .map_err(|error| Error::wrong(format!("in `{}`: {}", path.display(), error.to_string().trim_end())))
 }
 
 fn check_uses(dir: &Path, uses: &[String]) -> Result<(), Error> {
-    let known: Vec<String> = CAPABILITIES.iter().map(|name| (*name).to_owned()).collect();
+    let known = CAPABILITIES.iter().chain(&["wasi:http"]);
+    let known: Vec<String> = known.map(|name| (*name).to_owned()).collect();
     match uses.iter().find(|name| !known.contains(name)) {
         None => Ok(()),
         Some(name) => {
             let place = dir.join("plugin.toml");
-            let message = format!("`uses` in `{}` names `{name}`, which is no capability{}", place.display(), did_you_mean(name, &known));
+            let message =
+                format!("`uses` in `{}` names `{name}`, which is no capability{}", place.display(), did_you_mean(name, &known));
             Err(Error::wrong(message).with_help(format!("there are: {}", known.join(", "))))
         }
     }

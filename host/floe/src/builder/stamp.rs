@@ -65,7 +65,8 @@ pub(super) fn keep(project: &Project, outcome: &Outcome) -> Result<Artifact, Err
     let mut sources: Vec<(PathBuf, String)> = Vec::new();
     let base = absolute(&project.dir);
     for source in &outcome.sources {
-        let content = std::fs::read(source).map_err(|error| Error::wrong(format!("cannot read `{}`: {error}", source.display())))?;
+        let content =
+            std::fs::read(source).map_err(|error| Error::wrong(format!("cannot read `{}`: {error}", source.display())))?;
         sources.push((relative(&base, &absolute(source)), hash(&content)));
     }
     sources.sort();
@@ -110,9 +111,10 @@ fn stale(project: &Project, stamp: &Stamp, component: &str) -> Option<String> {
         return Some("the build command".to_owned());
     }
     let base = absolute(&project.dir);
-    let changed = stamp.sources.iter().find(|(path, expected)| {
-        std::fs::read(base.join(path)).map_or(true, |content| hash(&content) != *expected)
-    });
+    let changed = stamp
+        .sources
+        .iter()
+        .find(|(path, expected)| std::fs::read(base.join(path)).map_or(true, |content| hash(&content) != *expected));
     if let Some((path, _)) = changed {
         return Some(path.display().to_string());
     }

@@ -11,8 +11,9 @@ use floe_flow::{
 use serde_json::Value;
 
 use super::problem::Problem;
+use super::route::{Route, RouteNode, RuleConfig};
 use super::tree::Step;
-use super::types::{JoinNode, Node, OnIncompleteConfig, OneOrMany, Route, RouteNode, RuleConfig};
+use super::types::{JoinNode, Node, OnIncompleteConfig, OneOrMany};
 use super::{Flow, Link};
 
 /// What a node of a plugin computes and takes and gives.
@@ -95,7 +96,9 @@ impl Flow {
             Place::Graph => self.key_span(&["nodes".into()]),
             Place::Node(name) => self.node_span(name),
             // Of an edge that is there twice, the second one is meant.
-            Place::Edge(from, to) => links.iter().rev().find(|link| (&link.from, &link.to) == (from, to)).and_then(|link| link.at),
+            Place::Edge(from, to) => {
+                links.iter().rev().find(|link| (&link.from, &link.to) == (from, to)).and_then(|link| link.at)
+            }
         };
         Problem::new(problem.message, at)
     }
@@ -201,7 +204,10 @@ impl Making<'_> {
             }
             Route::Field(field) => {
                 if node.all {
-                    self.problem("`all` belongs to a list of rules; a field has one value", &["nodes".into(), name.into(), "all".into()]);
+                    self.problem(
+                        "`all` belongs to a list of rules; a field has one value",
+                        &["nodes".into(), name.into(), "all".into()],
+                    );
                 }
                 let mut to = BTreeMap::new();
                 for (value, targets) in field.to.iter() {
@@ -239,7 +245,8 @@ impl Making<'_> {
 
     /// A router sends along edges; a target that is no successor would fail every message.
     fn check_targets(&mut self, name: &str, targets: &OneOrMany, at: &[Step]) {
-        let successors: BTreeSet<&str> = self.links.iter().filter(|link| link.from == name).map(|link| link.to.as_str()).collect();
+        let successors: BTreeSet<&str> =
+            self.links.iter().filter(|link| link.from == name).map(|link| link.to.as_str()).collect();
         for target in &targets.0 {
             if successors.contains(target.as_str()) {
                 continue;

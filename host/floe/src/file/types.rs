@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::limits::{LimitsConfig, Profile};
 use super::named::Named;
 use super::policy::PolicyConfig;
+use super::route::RouteNode;
 use super::units::{Bytes, Count, Time};
 
 /// A Floe flow: plugins, the nodes made of them, the edges between the nodes, and what a trace may use.
@@ -36,6 +37,10 @@ pub struct FlowFile {
     #[schemars(default)]
     pub budget: Budget,
 }
+
+/// What can be granted: the interfaces of `floe:capability`, and WASI's sockets.
+pub const CAPABILITIES: [&str; 10] =
+    ["state", "secrets", "http", "clock", "random", "tools", "subflow", "model", "approval", "sockets"];
 
 /// A plugin: where it comes from and what it may do.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -118,59 +123,6 @@ pub struct RunNode {
     /// Calls that one instance may serve before it is dropped, all of one tenant; without it every call has a fresh instance.
     #[serde(default)]
     pub reuse: Option<NonZeroU32>,
-}
-
-/// A router: passes a message on, unchanged, to some of its successors.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RouteNode {
-    /// Rules in order, or a field whose value chooses.
-    pub route: Route,
-    /// Every matching rule counts, not only the first.
-    #[serde(default)]
-    pub all: bool,
-    /// How it is run.
-    #[serde(default)]
-    pub policy: PolicyConfig,
-}
-
-/// How a router chooses.
-#[derive(Debug, Clone, JsonSchema)]
-#[schemars(untagged)]
-pub enum Route {
-    /// Rules in order.
-    Rules(Vec<RuleConfig>),
-    /// A field of the payload.
-    Field(RouteField),
-}
-
-/// `{ when: CEL, to: NODE }` or, as the last one, `{ else: NODE }`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RuleConfig {
-    /// A CEL expression over `payload`, `headers`, `meta` and `trace`.
-    #[serde(default)]
-    pub when: Option<String>,
-    /// The successors for messages where it is true.
-    #[serde(default)]
-    pub to: Option<OneOrMany>,
-    /// The successors for what no rule matched.
-    #[serde(default, rename = "else")]
-    pub otherwise: Option<OneOrMany>,
-}
-
-/// A field whose value chooses.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RouteField {
-    /// The field, a dotted path in the payload.
-    pub by: String,
-    /// Successors by value; a value that is not listed names its successor itself.
-    #[serde(default)]
-    pub to: Named<OneOrMany>,
-    /// The successors for every other value.
-    #[serde(default, rename = "else")]
-    pub otherwise: Option<OneOrMany>,
 }
 
 /// Makes one message of many.
@@ -289,28 +241,6 @@ impl<'de> Deserialize<'de> for OneOrMany {
 
             fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<OneOrMany, A::Error> {
                 Vec::deserialize(SeqAccessDeserializer::new(items)).map(OneOrMany)
-            }
-        }
-        deserializer.deserialize_any(Reader)
-    }
-}
-
-impl<'de> Deserialize<'de> for Route {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Route;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of rules or `{ by: FIELD, to: { VALUE: NODE } }`")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Route, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(items)).map(Route::Rules)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Route, A::Error> {
-                RouteField::deserialize(MapAccessDeserializer::new(entries)).map(Route::Field)
             }
         }
         deserializer.deserialize_any(Reader)

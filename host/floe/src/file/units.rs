@@ -20,15 +20,8 @@ pub struct Bytes(pub u64);
 pub struct Count(pub u64);
 
 const TIME_UNITS: [(&str, f64); 6] = [("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-const BYTE_UNITS: [(&str, f64); 7] = [
-    ("KiB", 1024.0),
-    ("MiB", 1_048_576.0),
-    ("GiB", 1_073_741_824.0),
-    ("kB", 1e3),
-    ("MB", 1e6),
-    ("GB", 1e9),
-    ("B", 1.0),
-];
+const BYTE_UNITS: [(&str, f64); 7] =
+    [("KiB", 1024.0), ("MiB", 1_048_576.0), ("GiB", 1_073_741_824.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("B", 1.0)];
 /// Whole numbers up to here are exact as floating-point numbers.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 

@@ -50,7 +50,8 @@ impl Watch {
     /// Watches a run whose work began at `started`; with a path, events are written there.
     pub(crate) fn new(started: Instant, events: Option<&Path>) -> Result<(Self, Option<EventFile>), Error> {
         // Up to an hour; three digits are more than a run's numbers are worth.
-        let latency = Histogram::new_with_max(3_600_000_000, 3).map_err(|error| Error::wrong(format!("no histogram: {error}")))?;
+        let latency =
+            Histogram::new_with_max(3_600_000_000, 3).map_err(|error| Error::wrong(format!("no histogram: {error}")))?;
         let numbers = Numbers { hops: 0, latency, fuel: 0, peak_memory: 0, first_hop: None, silent: 0 };
         let (events, file) = match events {
             None => (None, None),
@@ -119,9 +120,18 @@ impl EventFile {
 
 fn write_events(file: &File, events: &Receiver<Event>) -> std::io::Result<()> {
     let mut writer = BufWriter::with_capacity(64 * 1024, file);
-    for event in events {
+    let mut next = events.recv();
+    while let Ok(event) = next {
         serde_json::to_writer(&mut writer, &event)?;
         writer.write_all(b"\n")?;
+        // Whoever follows the file sees what happened as soon as nothing else is happening.
+        next = match events.try_recv() {
+            Ok(event) => Ok(event),
+            Err(_) => {
+                writer.flush()?;
+                events.recv()
+            }
+        };
     }
-    writer.flush()
+    Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::Shared;
 use crate::event::{EventKind, Id, micros};
@@ -174,6 +175,11 @@ impl Step<'_> {
             error: failure.message.clone(),
             receipt,
         });
+        // Whoever computes may see the deadline a moment before its watch does.
+        if failure.kind == FailureKind::TimedOut && self.trace.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.end(self.trace.deadline_exceeded());
+            return;
+        }
         let retries_left = attempt <= node.policy.retries;
         if retries_left && node.policy.retry_on.contains(&failure.kind) {
             let pause = node.policy.backoff.pause(attempt, self.trace.key, job.envelope.message.id);

@@ -129,7 +129,12 @@ impl Step<'_> {
             envelope.on = Some(edge);
         }
         self.event(|| EventKind::Queued { node: Arc::clone(name), message: id });
-        self.state.nodes[node].queue.push_back(envelope);
+        let queue = &mut self.state.nodes[node].queue;
+        if queue.is_empty() {
+            // Most traces have one message at a node: room for one, not for the four that a first push would take.
+            queue.reserve_exact(1);
+        }
+        queue.push_back(envelope);
         self.line_up(node);
     }
 

@@ -195,7 +195,7 @@ impl Step<'_> {
         self.event(|| EventKind::Ended { terminal: terminal.clone(), latency_us });
         self.state.phase = Phase::Ended(Some(terminal));
         self.trace.cancelled.cancel();
-        self.state.credit.clear();
+        self.state.credit = None;
         self.flow.forget(self.trace);
         self.trace.readable.notify_one();
     }

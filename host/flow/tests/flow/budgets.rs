@@ -62,6 +62,26 @@ async fn a_deadline_holds_while_a_node_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_gives_up_at_the_deadline_does_not_hide_it() {
+    #[derive(Debug)]
+    struct GivesUp;
+    impl floe_flow::Invoke for GivesUp {
+        fn invoke(&self, call: floe_flow::Call) -> std::pin::Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+            Box::pin(async move {
+                tokio::time::sleep_until(call.deadline.unwrap()).await;
+                Report::from(Err(floe_flow::Failure::new(floe_flow::FailureKind::TimedOut, "no time left")))
+            })
+        }
+    }
+    for _ in 0..20 {
+        let mut graph = Graph::builder("test");
+        graph.run("node", std::sync::Arc::new(GivesUp), policy());
+        let flow = start_with(graph, |config| config.budget.deadline = Some(Duration::from_secs(1)));
+        assert_eq!(run(&flow, json!(1)).await.1.end, End::DeadlineExceeded);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_flow_has_a_deadline_too() {
     let mut graph = Graph::builder("test");
     graph.run("stuck", std::sync::Arc::new(Stuck), policy());

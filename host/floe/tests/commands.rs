@@ -1,0 +1,415 @@
+//! The commands as a shell sees them: what they print, where, and how they end.
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use expect_test::{Expect, expect};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Runs `floe` in the folder, with its cache there.
+fn floe(dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+    command.args(args).current_dir(dir).env("FLOE_CACHE", dir.join("cache")).env("NO_COLOR", "1");
+    command.output().unwrap()
+}
+
+/// Exit code, standard output and standard error in one text.
+fn check(dir: &Path, args: &[&str], expect: &Expect) {
+    let output = floe(dir, args);
+    let code = output.status.code().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    expect.assert_eq(&format!("exit {code}\n{out}--\n{err}"));
+}
+
+fn write(dir: &Path, file: &str, text: &str) {
+    let path = dir.join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// A folder with a flow whose plugin is built by copying a text.
+fn flow_with_plugin(source: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let flow = format!("floe: 1\nname: test\nplugins:\n  words: {{ source: {source} }}\nnodes:\n  a: {{ run: words/count }}\n");
+    write(dir.path(), "flows/flow.yaml", &flow);
+    let plugin = "name = \"words\"\nversion = \"0.1.0\"\n[build]\ncommand = \"cp words.txt out.wasm\"\nartifact = \"out.wasm\"\n";
+    write(dir.path(), "words/plugin.toml", plugin);
+    write(dir.path(), "words/words.txt", "not a component\n");
+    dir
+}
+
+#[test]
+fn a_build_is_repeated_only_when_something_changed() {
+    let dir = flow_with_plugin("../words");
+    let dir = dir.path();
+    check(
+        dir,
+        &["validate", "flows"],
+        &expect![[r#"
+        exit 2
+        --
+          × plugin `words` is not built yet: flows/../words
+           ╭─[flows/flow.yaml:4:20]
+         3 │ plugins:
+         4 │   words: { source: ../words }
+           ·                    ────┬───
+           ·                        ╰── here
+         5 │ nodes:
+           ╰────
+          help: add --build to `floe run`, or: floe build flows/../words
+    "#]],
+    );
+    let built = |args: &[&str]| {
+        let output = floe(dir, args);
+        let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (list[0]["built"].as_bool().unwrap(), list[0]["bytes"].as_u64().unwrap())
+    };
+    let build = ["build", "words", "--json"];
+    assert_eq!(built(&build), (true, 16));
+    assert_eq!(built(&build), (false, 16));
+    assert_eq!(built(&["build", "words", "--json", "--force"]), (true, 16));
+    write(dir, "words/words.txt", "another text\n");
+    assert_eq!(built(&build), (true, 13));
+    write(dir, "words/more.txt", "");
+    assert_eq!(built(&build), (true, 13));
+    write(dir, "words/target/floe/words.wasm", "something else");
+    assert_eq!(built(&build), (true, 13));
+}
+
+#[test]
+fn sources_outside_of_the_repository_need_trust() {
+    let dir = flow_with_plugin("../words");
+    let dir = dir.path();
+    write(dir, "flows/.git/HEAD", "");
+    check(
+        dir,
+        &["build", "flows"],
+        &expect![[r#"
+        exit 2
+        --
+        error: the source of plugin `words` is outside of the flow's repository: flows/../words
+          help: building it runs this with your rights: cp words.txt out.wasm
+                if you trust it, say so with --trust
+    "#]],
+    );
+    let output = floe(dir, &["build", "flows", "--trust"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("Trusting flows/../words: cp words.txt out.wasm"), "{said}");
+    assert_eq!(output.status.code(), Some(0));
+
+    std::fs::rename(dir.join("flows/.git"), dir.join(".git")).unwrap();
+    assert_eq!(floe(dir, &["build", "flows"]).status.code(), Some(0));
+}
+
+#[test]
+fn builds_that_fail_say_why() {
+    let dir = flow_with_plugin("../words");
+    let dir = dir.path();
+    check(
+        dir,
+        &["build", "flows/nowhere"],
+        &expect![[r#"
+        exit 2
+        --
+        error: nothing to build in `flows/nowhere`
+          help: a plugin's folder has a Cargo.toml or a plugin.toml, a flow's folder a flow.yaml; `floe new NAME` makes both
+    "#]],
+    );
+    write(dir, "words/plugin.toml", "name = \"words\"\n[build]\ncommand = \"exit 3\"\nartifact = \"x.wasm\"\n");
+    check(
+        dir,
+        &["build", "words"],
+        &expect![[r#"
+        exit 2
+        --
+        Building plugin `words` in words
+        error: building plugin `words` failed: `exit 3` ended with exit status: 3
+    "#]],
+    );
+    write(dir, "words/plugin.toml", "name = \"words\"\n[build]\ncommand = \"true\"\nartifact = \"x.wasm\"\n");
+    check(
+        dir,
+        &["build", "words"],
+        &expect![[r#"
+        exit 2
+        --
+        Building plugin `words` in words
+        error: building plugin `words` made no `x.wasm`
+          help: `artifact` in plugin.toml names the file that `command` makes
+    "#]],
+    );
+    write(dir, "words/plugin.toml", "name = \"words\"\nuses = [\"htp\"]\n");
+    check(
+        dir,
+        &["build", "words"],
+        &expect![[r#"
+        exit 2
+        --
+        error: `uses` in `words/plugin.toml` names `htp`, which is no capability; did you mean `http`?
+          help: there are: state, secrets, http, clock, random, tools, subflow, model, approval, sockets, wasi:http
+    "#]],
+    );
+    write(dir, "words/plugin.toml", "name = \"words\"\n");
+    check(
+        dir,
+        &["build", "words"],
+        &expect![[r#"
+        exit 2
+        --
+        error: `words` does not say how it is built
+          help: it needs a Cargo.toml, or a plugin.toml with [build]; see `floe build --help`
+    "#]],
+    );
+    write(dir, "words/plugin.toml", "nme = \"words\"\n");
+    check(
+        dir,
+        &["build", "words"],
+        &expect![[r#"
+        exit 2
+        --
+        error: in `words/plugin.toml`: TOML parse error at line 1, column 1
+          |
+        1 | nme = "words"
+          | ^^^
+        unknown field `nme`, expected one of `name`, `version`, `uses`, `build`
+    "#]],
+    );
+}
+
+#[test]
+fn a_flow_is_validated_with_its_plugins() {
+    let dir = flow_with_plugin("words.wasm");
+    let dir = dir.path();
+    check(
+        dir,
+        &["validate", "flows"],
+        &expect![[r#"
+        exit 2
+        --
+          × the source of plugin `words` is not there: flows/words.wasm
+           ╭─[flows/flow.yaml:4:20]
+         3 │ plugins:
+         4 │   words: { source: words.wasm }
+           ·                    ─────┬────
+           ·                         ╰── here
+         5 │ nodes:
+           ╰────
+          help: it is a folder or a `.wasm` file, relative to the flow file
+    "#]],
+    );
+    write(dir, "flows/words.wasm", "not a component");
+    check(
+        dir,
+        &["validate", "flows"],
+        &expect![[r#"
+        exit 2
+        --
+          × plugin `words`: this is text, not a compiled component; give the component (.wasm) that `floe build` makes of the
+          │ plugin's source
+           ╭─[flows/flow.yaml:4:20]
+         3 │ plugins:
+         4 │   words: { source: words.wasm }
+           ·                    ─────┬────
+           ·                         ╰── here
+         5 │ nodes:
+           ╰────
+    "#]],
+    );
+    std::fs::write(dir.join("flows/words.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    check(
+        dir,
+        &["validate", "flows/flow.yaml"],
+        &expect![[r#"
+        exit 2
+        --
+          × plugin `words`: this is a core WebAssembly module, not a component; build the plugin for a component target such
+          │ as wasm32-wasip2
+           ╭─[flows/flow.yaml:4:20]
+         3 │ plugins:
+         4 │   words: { source: words.wasm }
+           ·                    ─────┬────
+           ·                         ╰── here
+         5 │ nodes:
+           ╰────
+    "#]],
+    );
+}
+
+#[test]
+fn mistakes_are_told_to_programs_too() {
+    let dir = flow_with_plugin("words.wasm");
+    let dir = dir.path();
+    let big = std::fs::File::create(dir.join("flows/words.wasm")).unwrap();
+    big.set_len(200 << 20).unwrap();
+    check(
+        dir,
+        &["validate", "flows", "--json", "--set", "nodes.a.policy.timeout=1s"],
+        &expect![[r#"
+            exit 2
+            {
+              "ok": false,
+              "problems": [
+                {
+                  "column": 20,
+                  "file": "flows/flow.yaml",
+                  "line": 4,
+                  "message": "plugin `words`: limit `module` reached: the component has 209715200 of 16777216; raise it with plugins.words.limits.module"
+                }
+              ]
+            }
+            --
+        "#]],
+    );
+    check(
+        dir,
+        &["validate", "nowhere"],
+        &expect![[r#"
+        exit 2
+        --
+        error: there is no `nowhere`
+          help: FLOW is a flow file or a folder with a `flow.yaml`; `floe new NAME` makes one
+    "#]],
+    );
+    check(
+        dir,
+        &["validate", "nowhere", "--json"],
+        &expect![[r#"
+        exit 2
+        {
+          "ok": false,
+          "problems": [
+            {
+              "help": "FLOW is a flow file or a folder with a `flow.yaml`; `floe new NAME` makes one",
+              "message": "there is no `nowhere`"
+            }
+          ]
+        }
+        --
+    "#]],
+    );
+}
+
+#[test]
+fn a_flow_without_plugins_is_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "flow.yaml", "floe: 1\nname: sink\nnodes:\n  a: { discard: true }\n");
+    check(
+        dir.path(),
+        &["validate", "."],
+        &expect![[r#"
+        exit 0
+        flow `sink` is sound: 1 node, 0 edges, 0 plugins
+        --
+    "#]],
+    );
+}
+
+#[test]
+fn new_makes_a_plugin_and_a_flow_that_fits() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    check(
+        dir,
+        &["new", "hello", "--kind", "tool"],
+        &expect![[r#"
+        exit 0
+        hello/Cargo.toml
+        hello/src/lib.rs
+        hello/flow.yaml
+        hello/input.jsonl
+        hello/.gitignore
+        --
+
+        Next:
+          floe run hello --build --input hello/input.jsonl
+          cargo test --manifest-path hello/Cargo.toml
+    "#]],
+    );
+    check(
+        dir,
+        &["viz", "hello"],
+        &expect![[r#"
+        exit 0
+        ---
+        title: "hello"
+        ---
+        flowchart LR
+            input(["input"])
+            n0["greet<br/>hello/greet"]
+            output(["output"])
+            input --> n0
+            n0 --> output
+        --
+    "#]],
+    );
+    check(
+        dir,
+        &["new", "hello"],
+        &expect![[r#"
+        exit 2
+        --
+        error: `hello` is there already
+          help: choose another name, or remove it first
+    "#]],
+    );
+    check(
+        dir,
+        &["new", "Hello World"],
+        &expect![[r#"
+        exit 2
+        --
+        error: `Hello World` cannot name a plugin
+          help: names begin with a letter and are made of a-z, 0-9, `_` and `-`, at most 64 of them
+    "#]],
+    );
+}
+
+#[test]
+fn the_schema_knows_every_key_of_the_file() {
+    let schema = floe::schema::flow();
+    let keys: Vec<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    expect!["budget edges floe name nodes plugins"].assert_eq(&keys.join(" "));
+    assert_eq!(schema["additionalProperties"], false);
+    let schema = floe_flow::Schema::compile(&schema).unwrap();
+    let good = serde_json::json!({
+        "floe": 1, "name": "x", "plugins": { "p": { "source": ".", "limits": { "memory": "1MiB", "fuel": 1e9 } } },
+        "nodes": { "a": { "run": "p/a", "policy": { "timeout": "1s", "on_failure": { "to": "b" } } }, "b": { "discard": true } },
+        "edges": ["a -> b", { "from": ["a"], "to": "b" }],
+    });
+    assert_eq!(schema.check(&good), Ok(()));
+    for bad in ["/nodes/a/policy/timeout", "/plugins/p/limits/memory", "/edges/0"] {
+        let mut flow = good.clone();
+        *flow.pointer_mut(bad).unwrap() = serde_json::json!(true);
+        assert!(schema.check(&flow).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn the_doctor_knows_versions_and_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = floe(dir.path(), &["doctor", "--json"]);
+    let health: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(health["floe"], env!("CARGO_PKG_VERSION"));
+    assert!(health["wasmtime"].as_str().unwrap().starts_with("48."), "{health}");
+    assert_eq!(health["contract"], "0.1.0");
+    assert_eq!(health["cache"]["state"], "not made yet");
+    assert_eq!(
+        health["limits"][0],
+        serde_json::json!({ "limit": "memory", "rust": "64 MiB", "js": "128 MiB", "python": "256 MiB", "go": "256 MiB" })
+    );
+}
+
+#[test]
+fn wrong_calls_end_with_2() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in
+        [&["runn"][..], &["run"], &["viz", "x", "--format", "svg"], &["bench", "hop", "--hops", "0"], &["run", "x", "--trust"]]
+    {
+        assert_eq!(floe(dir.path(), args).status.code(), Some(2), "{args:?}");
+    }
+    for args in [&["--help"][..], &["run", "--help"], &["completions", "bash"], &["schema", "flow"]] {
+        assert_eq!(floe(dir.path(), args).status.code(), Some(0), "{args:?}");
+    }
+}

@@ -1,0 +1,291 @@
+//! `floe run` as a user sees it: the real binary, real plugins, real files.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/speeches")
+}
+
+/// A folder with a flow file and a cache shared by all tests of this file.
+fn folder(flow: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("flow.yaml"), flow).unwrap();
+    dir
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+    command.args(args).env("FLOE_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")).env("NO_COLOR", "1");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a flow over an input and returns exit code, lines and standard error.
+fn run(dir: &Path, input: &str, args: &[&str]) -> Ran {
+    let mut child = command(&[&["run", dir.to_str().unwrap()], args].concat()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    // The process may refuse the flow and never read its input.
+    let feed = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    feed.join().unwrap();
+    ran
+}
+
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    lines: Vec<Value>,
+    errors: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        Self { code: output.status.code(), lines, errors: String::from_utf8(output.stderr).unwrap() }
+    }
+
+    /// The payload or the error's code of each line of the input.
+    fn by_line(&self) -> BTreeMap<u64, Value> {
+        let shown = |line: &Value| line.get("payload").cloned().unwrap_or_else(|| line["error"]["code"].clone());
+        self.lines.iter().map(|line| (line["line"].as_u64().unwrap(), shown(line))).collect()
+    }
+}
+
+/// A flow of one node of a plugin.
+fn one_node(plugin: &str, node: &str, more: &str) -> TempDir {
+    folder(&format!("floe: 1\nname: test\nplugins:\n  p:\n    source: {plugin}\n{more}nodes:\n  n: {{ run: p/{node} }}\n"))
+}
+
+fn evil(node: &str) -> TempDir {
+    one_node(floe_tests::EVIL, node, "    limits: { wall: 2s, fuel: 1e8, memory: 8MiB }\n")
+}
+
+#[test]
+fn the_example_gives_what_it_should_and_again_the_same() {
+    let expected = fs::read_to_string(example().join("expected.jsonl")).unwrap();
+    let expected: Vec<Value> = expected.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let input = example().join("input.jsonl");
+    let source = format!("plugins.text.source={}", floe_tests::TEXT);
+    let args = ["--set", &source, "--input", input.to_str().unwrap()];
+    let ran = run(&example(), "", &args);
+    assert_eq!(ran.code, Some(0), "{}", ran.errors);
+    assert_eq!(ran.by_line().into_values().collect::<Vec<_>>(), expected);
+    assert!(ran.errors.contains("20 traces in "), "{}", ran.errors);
+    let lines = |ran: &Ran| ran.lines.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    let again = run(&example(), "", &[&args[..], &["--in-flight", "1"]].concat());
+    assert_eq!(lines(&again), lines(&ran));
+}
+
+#[test]
+fn a_bad_line_fails_its_own_trace_and_no_other() {
+    let dir = one_node(floe_tests::ECHO, "greet", "");
+    let mut lines: Vec<String> = (1..=10).map(|n| json!({ "name": format!("n{n}") }).to_string()).collect();
+    lines[6] = "{\"name\": ".to_owned();
+    lines[7] = "{\"nome\": \"x\"}".to_owned();
+    lines[8] = format!("{{\"name\": \"{}\"}}", "x".repeat(50_000_000));
+    let ran = run(dir.path(), &lines.join("\n"), &[]);
+    assert_eq!(ran.code, Some(1), "{}", ran.errors);
+    let results = ran.by_line();
+    assert_eq!(results.len(), 10);
+    assert_eq!(results[&1], json!({ "greeting": "Hello, n1!" }));
+    assert_eq!(results[&10], json!({ "greeting": "Hello, n10!" }));
+    let message =
+        |line: u64| ran.lines.iter().find(|found| found["line"] == json!(line)).unwrap()["error"]["message"].to_string();
+    assert!(message(7).contains("line 7: not valid JSON"), "{}", message(7));
+    assert!(message(8).contains("does not fit the input of `n`"), "{}", message(8));
+    assert!(
+        message(9).contains("line 9: it has more than 8388608 bytes; raise the limit with `budget.payload`"),
+        "{}",
+        message(9)
+    );
+}
+
+#[test]
+fn a_guest_that_loops_ends_its_trace_and_no_other() {
+    let flow = format!(
+        "floe: 1\nname: test\nplugins:\n  evil: {{ source: {}, limits: {{ fuel: 1e15, wall: 300ms }} }}\n  good: {{ source: {} }}\n\
+         nodes:\n  way: {{ route: [{{ when: \"payload.spin\", to: spin }}, {{ else: echo }}] }}\n  spin: {{ run: evil/spin }}\n  \
+         echo: {{ run: good/echo }}\nedges:\n  - way -> spin\n  - way -> echo\n",
+        floe_tests::EVIL,
+        floe_tests::ECHO
+    );
+    let input: Vec<String> = (0..50).map(|n| json!({ "spin": n % 10 == 0 }).to_string()).collect();
+    let ran = run(folder(&flow).path(), &input.join("\n"), &[]);
+    assert_eq!(ran.code, Some(1), "{}", ran.errors);
+    let results = ran.by_line();
+    assert_eq!(results.values().filter(|result| **result == json!("timed-out")).count(), 5);
+    assert_eq!(results.values().filter(|result| **result == json!({ "spin": false })).count(), 45);
+    let stopped = ran.lines.iter().find(|line| line["terminal"] == "failed").unwrap();
+    assert_eq!((&stopped["error"]["node"], &stopped["error"]["attempt"]), (&json!("spin"), &json!(1)));
+    let message = stopped["error"]["message"].as_str().unwrap();
+    assert!(message.contains("wall") && message.contains("plugins.evil.limits.wall"), "{message}");
+}
+
+#[test]
+fn hostile_guests_fail_their_attempt_and_the_next_is_served() {
+    for (node, code) in [("panic", "internal"), ("recurse", "exhausted"), ("allocate", "exhausted"), ("garbage", "internal")] {
+        let dir = evil(node);
+        let ran = run(dir.path(), "1\n2\n3\n", &[]);
+        assert_eq!(ran.code, Some(1), "{node}: {}", ran.errors);
+        let codes: Vec<Value> = ran.by_line().into_values().collect();
+        assert!(codes.iter().all(|found| found == code) && codes.len() == 3, "{node}: {codes:?} {:?}", ran.lines);
+    }
+}
+
+#[test]
+fn what_is_no_component_is_refused_before_anything_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let echo = floe_tests::bytes(floe_tests::ECHO);
+    let huge = dir.path().join("huge.wasm");
+    fs::File::create(&huge).unwrap().set_len(200 << 20).unwrap();
+    let cases = [
+        (file("core.wasm", b"\0asm\x01\0\0\0"), "core WebAssembly module"),
+        (file("text.wasm", b"(component)"), "text"),
+        (file("empty.wasm", b""), "empty"),
+        (file("cut.wasm", &echo[..echo.len() / 2]), "cut off"),
+        (huge.to_str().unwrap().to_owned(), "limit `module` reached"),
+        ("missing.wasm".to_owned(), "missing.wasm"),
+    ];
+    for (source, says) in cases {
+        let ran = run(one_node(&source, "echo", "").path(), "1\n", &[]);
+        assert_eq!((ran.code, ran.lines.len()), (Some(2), 0), "{source}: {}", ran.errors);
+        let errors = ran.errors.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(errors.contains(says), "{source} should say `{says}`: {errors}");
+        assert!(errors.contains("flow.yaml:"), "{source} should say where: {errors}");
+    }
+}
+
+#[test]
+fn imports_without_a_grant_are_refused_with_the_lines_that_would_grant_them() {
+    for (plugin, import, lines) in [
+        (floe_tests::WANTS_HTTP, "wasi:http/types", "http: [{ host:"),
+        (floe_tests::WANTS_STATE, "floe:capability/state@0.0.1", "state: {"),
+    ] {
+        let ran = run(one_node(plugin, "any", "").path(), "1\n", &[]);
+        assert_eq!(ran.code, Some(2), "{}", ran.errors);
+        for says in [import, "not available in this host yet", "grants:", lines] {
+            assert!(ran.errors.contains(says), "`{says}` is missing: {}", ran.errors);
+        }
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_said() {
+    let dir = one_node(floe_tests::ECHO, "echo", "");
+    let input: String = (0..2000).map(|n| format!("\"{n:0100}\"\n")).collect();
+    let ran = run(dir.path(), &input, &["--output", "/dev/full"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.errors);
+    assert!(ran.errors.contains("cannot write the output to `/dev/full`"), "{}", ran.errors);
+    let ran = run(dir.path(), &input, &["--output", "/no/such/folder/out.jsonl"]);
+    assert_eq!((ran.code, ran.lines.len()), (Some(2), 0), "{}", ran.errors);
+    let ran = run(dir.path(), &input, &["--events", "/dev/full"]);
+    assert_eq!((ran.code, ran.lines.len()), (Some(1), 2000), "{}", ran.errors);
+    assert!(ran.errors.contains("cannot write events to `/dev/full`"), "{}", ran.errors);
+}
+
+#[test]
+fn wrong_calls_say_what_is_wrong() {
+    let dir = one_node(floe_tests::ECHO, "echo", "");
+    for (args, says) in [
+        (vec!["--input", "missing.jsonl"], "cannot read the input `missing.jsonl`"),
+        (vec!["--set", "nodes.m.config=1"], "nodes.m"),
+        (vec!["--set", "budget.hops=many"], "many"),
+        (vec!["--in-flight", "0"], "1 or more"),
+    ] {
+        let ran = run(dir.path(), "1\n", &args);
+        assert_eq!((ran.code, ran.lines.len()), (Some(2), 0), "{args:?}: {}", ran.errors);
+        assert!(ran.errors.contains(says), "{args:?} should say `{says}`: {}", ran.errors);
+    }
+}
+
+#[test]
+fn messages_carry_headers_ids_and_deadlines() {
+    let flow = format!(
+        "floe: 1\nname: test\nplugins: {{ p: {{ source: {} }}, evil: {{ source: {} }} }}\n\
+         nodes:\n  way: {{ route: [{{ when: \"headers.tenant == 'slow'\", to: sleep }}, {{ else: echo }}] }}\n  \
+         sleep: {{ run: evil/sleep }}\n  echo: {{ run: p/echo }}\nedges:\n  - way -> sleep\n  - way -> echo\n",
+        floe_tests::ECHO,
+        floe_tests::EVIL
+    );
+    let input = concat!(
+        r#"{"payload": {"n": 1.50}, "trace_id": "mine", "headers": {"tenant": "acme"}}"#,
+        "\n",
+        r#"{"payload": 60000, "headers": {"tenant": "slow"}, "deadline": "50ms"}"#,
+        "\n",
+        r#"{"paylod": 1}"#,
+        "\n"
+    );
+    let ran = run(folder(&flow).path(), input, &["--envelope"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.errors);
+    let line = |n: u64| ran.lines.iter().find(|line| line["line"] == json!(n)).unwrap();
+    assert_eq!(line(1), &json!({ "trace_id": "mine", "line": 1, "node": "echo", "payload": { "n": 1.50 } }));
+    assert_eq!(line(2)["terminal"], "deadline_exceeded");
+    assert!(line(3)["error"]["message"].as_str().unwrap().contains("unknown field `paylod`"));
+}
+
+#[test]
+fn a_json_file_is_one_payload_and_events_tell_the_story() {
+    let dir = one_node(floe_tests::ECHO, "echo", "");
+    let (input, events) = (dir.path().join("in.json"), dir.path().join("events.jsonl"));
+    fs::write(&input, "{\n  \"a\": 1\n}\n").unwrap();
+    let ran = run(dir.path(), "", &["--input", input.to_str().unwrap(), "--events", events.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.lines.len()), (Some(0), 1), "{}", ran.errors);
+    assert_eq!(ran.lines[0]["payload"], json!({ "a": 1 }));
+    let events: Vec<Value> =
+        fs::read_to_string(events).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["accepted", "started", "succeeded", "output", "ended"]);
+    assert!(events[2]["receipt"]["fuel"].as_u64().unwrap() > 0);
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_drains_and_a_second_one_cancels() {
+    let dir = one_node(floe_tests::EVIL, "sleep", "    limits: { wall: 120s }\n");
+    let events = dir.path().join("events.jsonl");
+    for (millis, interrupts, terminal) in [(1500, 1, None), (100_000, 2, Some("stopped"))] {
+        let mut child = command(&["run", dir.path().to_str().unwrap(), "--events", events.to_str().unwrap()]).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        writeln!(stdin, "{millis}").unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        while !fs::read_to_string(&events).is_ok_and(|text| text.contains("\"started\"")) {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended before its first attempt");
+            std::thread::yield_now();
+        }
+        interrupt(&child);
+        let drains = errors.by_ref().find(|line| line.starts_with("interrupted: 1 traces are coming to their end"));
+        assert!(drains.is_some(), "the first interrupt is said");
+        if interrupts == 2 {
+            interrupt(&child);
+        }
+        fs::remove_file(&events).unwrap();
+        for _ in errors {}
+        drop(stdin);
+        let ran = Ran::of(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, Some(130));
+        assert_eq!(ran.lines.len(), 1);
+        assert_eq!(ran.lines[0].get("terminal").and_then(Value::as_str), terminal);
+    }
+}

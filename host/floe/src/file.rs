@@ -1,6 +1,6 @@
 //! The flow file: read, checked, and made into a graph. Knows YAML and places in it; runs nothing.
 //!
-//! [`Flow::load`] reads the file into the types of [`types`]. Whatever is wrong is said together, each with its place. What only
+//! [`Flow::load`] reads the file into [`FlowFile`]. Whatever is wrong is said together, each with its place. What only
 //! the graph or a plugin can tell is mapped back to a place by [`Flow::node_span`] and its siblings.
 
 mod de;

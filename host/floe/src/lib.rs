@@ -1,27 +1,33 @@
 //! Floe as a library: reads flow files and the environment, wires host crates together, prints.
 //!
 //! This is the only crate that knows files, the environment and the terminal. The binary `floe` parses arguments and calls the
-//! command's module here. Start with [`file::Flow::load`] to see what a flow file becomes.
-//!
-//! A program that embeds Floe does what [`run`] does:
+//! command's module here. To run a flow in a program of your own:
 //!
 //! ```no_run
 //! use std::path::Path;
+//! use std::time::Duration;
 //!
-//! use floe::{assemble::assemble, file, settings::Settings, start};
-//! use floe_flow::{End, Flow, Payload, Submission};
+//! use floe::flow::{Flow, Item, Payload, Submission};
+//! use floe::settings::Settings;
+//! use floe::{assemble, file, start};
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let settings = Settings::from_env();
 //! let file = file::Flow::load(Path::new("examples/speeches"), &[])?;
 //! let sandbox = start::sandbox(&settings)?;
-//! let assembled = assemble(&file, &sandbox, settings.cores.get()).await?;
+//! let assembled = assemble::assemble(&file, &sandbox, settings.cores.get()).await?;
 //! let flow = Flow::start(assembled.graph, start::config(&file, &sandbox));
 //!
-//! let payload = Payload::parse(r#"{"year": 1790, "text": "I embrace with great satisfaction …"}"#)?;
-//! let (outputs, terminal) = flow.submit(Submission::new("trace-1", "me", payload)).await?.finish().await;
-//! assert_eq!((outputs.len(), terminal.end), (1, End::Completed));
+//! let payload = Payload::parse(r#"{"year": 1790, "name": "George Washington", "party": "none", "text": "Fellow-Citizens"}"#)?;
+//! let mut handle = flow.submit(Submission::new("trace-1", "tenant", payload)).await?;
+//! while let Some(item) = handle.next().await {
+//!     match item {
+//!         Item::Output { node, message } => println!("{node}: {}", message.payload.text()),
+//!         Item::End(terminal) => println!("{}", terminal.end.name()),
+//!         Item::Chunk { .. } | Item::Progress { .. } => {}
+//!     }
+//! }
+//! flow.stop(Duration::from_secs(30)).await;
 //! # Ok(())
 //! # }
 //! ```
@@ -42,5 +48,8 @@ pub mod start;
 mod table;
 pub mod validate;
 pub mod viz;
+
+pub use floe_flow as flow;
+pub use floe_sandbox as sandbox;
 
 pub use error::{Error, Exit};

@@ -25,7 +25,7 @@ use crate::event::{EventKind, Observer};
 use crate::graph::{Graph, Kind};
 use crate::handle::Handle;
 use crate::join::Joins;
-use crate::message::{Message, MessageId, Meta, Payload, node_key};
+use crate::message::{Message, MessageId, Meta, Payload};
 use crate::node::{Call, Failure, FailureKind, Outcome, Report};
 use crate::rooms::{Slots, Tenant, lock};
 use crate::trace::{End, Job, Phase, Place, State, Terminal, Trace, TraceError};
@@ -305,7 +305,6 @@ impl Shared {
             credit: Some(credit),
         };
         let trace = Arc::new(Trace {
-            key: node_key(&origin.trace),
             origin,
             deadline,
             started: now,
@@ -315,8 +314,7 @@ impl Shared {
             fuel_used: AtomicU64::new(0),
             hops: AtomicU64::new(0),
             state: Mutex::new(state),
-            readable: Notify::new(),
-            writable: Notify::new(),
+            changed: Notify::new(),
         });
         let mut traces = lock(&self.traces);
         if self.stopping.load(Ordering::SeqCst) {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::join::Join;
-use crate::message::node_key;
+use crate::message::name_key;
 use crate::node::Invoke;
 use crate::policy::{OnFailure, Policy};
 use crate::schema::{self, Schema};
@@ -226,7 +226,7 @@ impl Builder {
                     self.problem(Place::Node(name.clone()), "`concurrency: 0` would never run; use 1 or more");
                 }
                 Node {
-                    key: node_key(&name),
+                    key: name_key(&name),
                     name: name.into(),
                     kind,
                     policy,

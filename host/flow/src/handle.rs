@@ -19,12 +19,12 @@ impl Handle {
     /// The next item; none after [`Item::End`]. May be dropped and called again.
     pub async fn next(&mut self) -> Option<Item> {
         loop {
-            let readable = self.trace.readable.notified();
+            let changed = self.trace.changed.notified();
             let (item, ended) = self.trace.flow.with(&self.trace, |step| (step.read(), step.is_over()));
             match item {
                 Some(item) => return Some(item),
                 None if ended => return None,
-                None => readable.await,
+                None => changed.await,
             }
         }
     }

@@ -26,7 +26,7 @@ pub struct MapNode {
 impl MapNode {
     /// Applies `item`, at most `concurrency` at once for one message.
     pub fn new(item: Arc<dyn Invoke>, concurrency: NonZeroUsize) -> Self {
-        Self { item, concurrency, key: crate::message::node_key("map") }
+        Self { item, concurrency, key: crate::message::name_key("map") }
     }
 
     async fn run(&self, call: Call) -> Report {

@@ -134,9 +134,9 @@ impl MessageId {
     }
 
     /// A number from 0 up to 1 that follows from trace, message and retry.
-    pub(crate) fn fraction(self, trace_key: u64, retry: u32) -> f64 {
+    pub(crate) fn fraction(self, trace: &str, retry: u32) -> f64 {
         const STEPS: f64 = (1u64 << 53) as f64;
-        (mix(mix(self.0 ^ trace_key).wrapping_add(retry.into())) >> 11) as f64 / STEPS
+        (mix(mix(self.0 ^ name_key(trace)).wrapping_add(retry.into())) >> 11) as f64 / STEPS
     }
 }
 
@@ -161,8 +161,8 @@ fn mix(seed: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A node's contribution to message ids: a hash of its name, so that it survives a reordering of the flow file.
-pub(crate) fn node_key(name: &str) -> u64 {
+/// A hash of a name. A node's contribution to message ids, so that they survive a reordering of the flow file.
+pub(crate) fn name_key(name: &str) -> u64 {
     name.bytes().fold(0, |key, byte| mix(key ^ u64::from(byte)))
 }
 

@@ -109,11 +109,11 @@ pub struct Backoff {
 
 impl Backoff {
     /// The pause before retry number `retry` (from 1).
-    pub(crate) fn pause(&self, retry: u32, trace_key: u64, message: MessageId) -> Duration {
+    pub(crate) fn pause(&self, retry: u32, trace: &str, message: MessageId) -> Duration {
         let exponent = i32::try_from(retry.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = self.base.as_secs_f64() * self.factor.max(1.0).powi(exponent);
         let full = Duration::try_from_secs_f64(seconds).unwrap_or(self.cap).min(self.cap);
-        if self.jitter { full.mul_f64(0.5 + message.fraction(trace_key, retry) / 2.0) } else { full }
+        if self.jitter { full.mul_f64(0.5 + message.fraction(trace, retry) / 2.0) } else { full }
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
 
     fn pauses(jitter: bool) -> Vec<u128> {
         let backoff = Backoff { base: Duration::from_millis(500), factor: 2.0, cap: Duration::from_secs(3), jitter };
-        (1..=5).map(|retry| backoff.pause(retry, 7, MessageId::INPUT).as_millis()).collect()
+        (1..=5).map(|retry| backoff.pause(retry, "trace", MessageId::INPUT).as_millis()).collect()
     }
 
     #[test]
@@ -142,6 +142,6 @@ mod tests {
     #[test]
     fn huge_retry_numbers_do_not_overflow() {
         let backoff = Backoff { base: Duration::MAX, factor: f64::MAX, cap: Duration::from_secs(1), jitter: false };
-        assert_eq!(backoff.pause(u32::MAX, 0, MessageId::INPUT), Duration::from_secs(1));
+        assert_eq!(backoff.pause(u32::MAX, "trace", MessageId::INPUT), Duration::from_secs(1));
     }
 }

@@ -143,7 +143,6 @@ impl TraceError {
 /// A trace in flight.
 pub(crate) struct Trace {
     pub(crate) origin: Origin,
-    pub(crate) key: u64,
     pub(crate) deadline: Option<Instant>,
     pub(crate) started: Instant,
     /// Fires when the trace ends, early or not.
@@ -153,10 +152,8 @@ pub(crate) struct Trace {
     pub(crate) fuel_used: AtomicU64,
     pub(crate) hops: AtomicU64,
     pub(crate) state: Mutex<State>,
-    /// The reader has something to read.
-    pub(crate) readable: Notify,
-    /// The reader has room again.
-    pub(crate) writable: Notify,
+    /// The reader has something to read, or has room again. Both sides look again when it fires.
+    pub(crate) changed: Notify,
 }
 
 /// What changes about a trace. Nothing here is shared with another trace.
@@ -183,9 +180,9 @@ pub(crate) struct State {
 pub(crate) enum Phase {
     Running,
     /// Ends with this as soon as nothing runs any more.
-    Ending(Terminal),
+    Ending(Box<Terminal>),
     /// Ended; the terminal is here until the reader takes it.
-    Ended(Option<Terminal>),
+    Ended(Option<Box<Terminal>>),
 }
 
 /// What a trace has at one node.
@@ -278,7 +275,7 @@ impl Trace {
         });
         let node = Arc::clone(node);
         self.event(&mut state, || EventKind::Chunk { node, attempt, stream, seq_in_stream: seq, done: chunk.done });
-        self.readable.notify_one();
+        self.changed.notify_waiters();
         Ok(seq)
     }
 
@@ -286,14 +283,14 @@ impl Trace {
         let node = Arc::clone(self.node_name(node));
         let mut state = self.room_at_reader().await;
         state.reader.push_back(Item::Progress { node, kind, data });
-        self.readable.notify_one();
+        self.changed.notify_waiters();
         Ok(())
     }
 
     /// The state, once the reader has room for one more. A trace that ends drops its calls, and these waits with them.
     async fn room_at_reader(&self) -> std::sync::MutexGuard<'_, State> {
         loop {
-            let room = self.writable.notified();
+            let room = self.changed.notified();
             {
                 let state = lock(&self.state);
                 if state.reader.len() < self.flow.config.reader {

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{Call, Context, Failure, Invoke, Message, Outcome, Payload, Receipt, Report};
+use floe_flow::{Call, Failure, Invoke, Outcome, Payload, Receipt, Report};
 use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
@@ -16,6 +16,7 @@ use crate::bindings::floe::plugin::types;
 use crate::convert;
 use crate::engine::FUEL_YIELD;
 use crate::pool::Pool;
+use crate::request::Request;
 use crate::sandbox::Core;
 use crate::state::{Identity, Running, State};
 use crate::timed::Timed;
@@ -112,16 +113,6 @@ enum Answer {
     Tool(Result<String, types::Failure>),
 }
 
-/// What a call is made of, beside what its store holds.
-struct Request<'a> {
-    ctx: &'a Context,
-    message: &'a Message,
-    id: &'a str,
-    parent: Option<&'a str>,
-    attempt: u32,
-    deadline_ms: u64,
-}
-
 impl Function {
     /// The future holds the instance: dropped, it takes the instance with it.
     async fn run(&self, call: Call) -> Report {
@@ -151,7 +142,7 @@ impl Function {
             (ended, timed.busy)
         };
         let (result, kept) = match ended {
-            Ok(Ok((guest, answer))) => self.accept(answer, guest, store.data().call.emitted.len()),
+            Ok(Ok((guest, answer))) => self.accept(answer, guest),
             Ok(Err(error)) => (Err(Ended::Trapped(error)), None),
             Err(_) => (Err(Ended::OutOfTime), None),
         };
@@ -222,10 +213,10 @@ impl Function {
     }
 
     /// Checks the answer. The instance is kept unless the answer breaks the contract.
-    fn accept(&self, answer: Answer, guest: Guest, emitted: usize) -> (Result<Accepted, Ended>, Option<Guest>) {
+    fn accept(&self, answer: Answer, guest: Guest) -> (Result<Accepted, Ended>, Option<Guest>) {
         let identity = &self.loaded.identity;
         let (size, checked) = match answer {
-            Answer::Node(Ok(outcome)) => (convert::outcome_size(&outcome), convert::outcome(outcome, emitted, identity)),
+            Answer::Node(Ok(outcome)) => (convert::outcome_size(&outcome), convert::outcome(outcome, identity)),
             Answer::Tool(Ok(result)) => (result.len(), convert::result(result, identity)),
             Answer::Node(Err(failure)) | Answer::Tool(Err(failure)) => {
                 return (Err(Ended::Failed(convert::failure_from_guest(failure))), Some(guest));
@@ -283,50 +274,4 @@ enum Ended {
     Failed(Failure),
     Trapped(wasmtime::Error),
     OutOfTime,
-}
-
-impl<'a> Request<'a> {
-    fn meta(&self) -> Vec<types::FieldParam<'a>> {
-        self.message.meta.entries().iter().map(|(key, value)| (key.as_str(), value.text())).collect()
-    }
-
-    fn node(&self, meta: &'a [types::FieldParam<'a>]) -> node::Message<'a> {
-        let (origin, message) = (self.ctx.origin(), self.message);
-        node::Message {
-            trace: &origin.trace,
-            id: self.id,
-            parent: self.parent,
-            source: message.source.as_deref(),
-            attempt: self.attempt,
-            turn: message.turn,
-            deadline_ms: Some(self.deadline_ms),
-            tenant: &origin.tenant,
-            user: origin.user.as_deref(),
-            session: origin.session.as_deref(),
-            topic: message.topic.as_deref(),
-            priority: message.priority,
-            payload: message.payload.text(),
-            meta,
-        }
-    }
-
-    fn tool(&self, context: &'a Payload) -> toolset::Caller<'a> {
-        let origin = self.ctx.origin();
-        toolset::Caller {
-            trace: &origin.trace,
-            id: self.id,
-            attempt: self.attempt,
-            deadline_ms: Some(self.deadline_ms),
-            tenant: &origin.tenant,
-            user: origin.user.as_deref(),
-            session: origin.session.as_deref(),
-            context: context.text(),
-        }
-    }
-
-    /// Bytes of the texts that the guest gets.
-    fn size(&self) -> u64 {
-        let meta: usize = self.message.meta.entries().iter().map(|(key, value)| key.len() + value.text().len()).sum();
-        (self.message.payload.text().len() + meta + self.id.len() + self.ctx.origin().trace.len()) as u64
-    }
 }

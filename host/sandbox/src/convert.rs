@@ -78,15 +78,15 @@ pub(crate) fn outcome_size(outcome: &node::Outcome) -> usize {
     }
 }
 
-/// What a node decided. `emitted` counts what it emitted before it returned.
-pub(crate) fn outcome(outcome: node::Outcome, emitted: usize, plugin: &Identity) -> Result<Outcome, Failure> {
+/// What a node decided.
+pub(crate) fn outcome(outcome: node::Outcome, plugin: &Identity) -> Result<Outcome, Failure> {
     let used = outcome_size(&outcome) as u64;
     if used > plugin.limits.result {
         return Err(plugin.limit(FailureKind::Exhausted, "result", used, plugin.limits.result));
     }
     match outcome {
         node::Outcome::Outputs(outputs) => {
-            let (count, max) = ((emitted + outputs.len()) as u64, u64::from(plugin.limits.emits));
+            let (count, max) = (outputs.len() as u64, u64::from(plugin.limits.emits));
             if count > max {
                 return Err(plugin.limit(FailureKind::Exhausted, "emits", count, max));
             }

@@ -85,7 +85,7 @@ fn features(config: &mut wasmtime::Config) {
 fn pool(instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .max_component_instance_size(1 << 20)
+        .max_component_instance_size(8 << 20)
         .max_core_instances_per_component(MAX_INSTANCES)
         .max_memories_per_component(MAX_MEMORIES)
         .max_tables_per_component(MAX_TABLES)
@@ -96,7 +96,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         // One call is one stack; a component's instantiation runs on one too, before its call.
         .total_stacks(instances)
         .total_gc_heaps(0)
-        .max_core_instance_size(1 << 20)
+        .max_core_instance_size(4 << 20)
         .max_tables_per_module(4)
         .max_memories_per_module(4)
         .table_elements(MAX_TABLE_ELEMENTS as usize)

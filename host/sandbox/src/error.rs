@@ -99,9 +99,15 @@ pub enum Error {
         /// The import.
         import: String,
     },
-    /// The compiler refuses it, or its interfaces have other types than the contract.
+    /// The compiler refuses it: build it for WebAssembly without the proposals that this host switches off.
     #[error("the component does not compile: {0}")]
     Compile(String),
+    /// What it imports or exports differs from the contract of the same version: rebuild it.
+    #[error("its interfaces are not those of floe:plugin@{served}: {reason}; rebuild it with the contract of this version", served = crate::CONTRACT)]
+    Interface {
+        /// What differs.
+        reason: String,
+    },
     /// Compiling took too long.
     #[error("compiling took longer than {seconds} s; raise it with {raise}")]
     CompileTimeout {

@@ -24,6 +24,7 @@ mod limits;
 mod link;
 mod plugin;
 mod pool;
+mod request;
 mod sandbox;
 mod state;
 mod text;

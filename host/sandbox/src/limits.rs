@@ -56,8 +56,8 @@ pub const DEFAULT_EMITS: u32 = 10_000;
 pub const DEFAULT_EMIT: u64 = 4 * MIB;
 /// What a call returns: a long document.
 pub const DEFAULT_RESULT: u64 = MIB;
-/// A call that talks to the host more often than this per 100 000 units of fuel talks instead of computing.
-pub const DEFAULT_HOST_CALLS: u64 = 100_000;
+/// A printed line takes three to five; a million calls take the host some tenths of a second.
+pub const DEFAULT_HOST_CALLS: u64 = 1_000_000;
 /// A Rust plugin is 70 KiB to 5 MiB.
 pub const DEFAULT_MODULE: u64 = 16 * MIB;
 /// A component of componentize-py is 18 MiB, of jco 12 MiB, before the plugin's own code; TinyGo stays below 5, Go above 8.
@@ -102,7 +102,7 @@ pub struct Limits {
     pub log_lines: u32,
     /// Bytes of a log line and of its fields; the rest is cut.
     pub log_line: u64,
-    /// Emissions a call, and outputs of its result.
+    /// Emissions a call; and, counted apart, outputs of its result.
     pub emits: u32,
     /// Bytes of all emissions a call.
     pub emit: u64,

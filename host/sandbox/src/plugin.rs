@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::Error;
+use crate::bindings::floe::plugin::log::Level;
 use crate::call::{Function, Loaded, Target, begin};
 use crate::describe::{self, ToolSpec};
 use crate::host::random::Random;
@@ -120,7 +121,9 @@ async fn ask(loaded: &Loaded, seed: &str) -> Result<(Vec<NodeSpec>, Vec<ToolSpec
         Timed::new(work, deadline).await
     };
     let state = store.data_mut();
-    let (_, stderr) = state.take_stdio().unwrap_or_default();
+    let (stdout, stderr) = state.take_stdio().unwrap_or_default();
+    state.log_lines(Level::Info, &stdout);
+    state.log_lines(Level::Warn, &stderr);
     let given = Given {
         fuel: limits.fuel,
         fuel_of_budget: false,

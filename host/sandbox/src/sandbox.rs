@@ -46,7 +46,7 @@ pub struct Sandbox {
     core: Arc<Core>,
     runtime: Option<Runtime>,
     /// One compilation at a time: each uses every core there is.
-    compiling: Arc<Semaphore>,
+    compiling: Semaphore,
     cache: Option<Arc<Cache>>,
 }
 
@@ -90,7 +90,7 @@ impl Sandbox {
         Ok(Self {
             core: Arc::new(Core { engine, linker, idle, _ticker: ticker }),
             runtime: Some(runtime),
-            compiling: Arc::new(Semaphore::new(1)),
+            compiling: Semaphore::new(1),
             cache,
         })
     }
@@ -122,26 +122,25 @@ impl Sandbox {
         admit(&inspection, name, grants)?;
 
         let component = self.compile(&identity, &inspection, bytes).await?;
-        let pre = self.core.linker.instantiate_pre(&component).map_err(|error| compile_error(&error))?;
-        let indices = |error| Error::Compile(format!("{error:#}"));
-        let node = inspection.node.then(|| node::GuestIndices::new(&pre).map_err(indices)).transpose()?;
-        let toolset = inspection.toolset.then(|| toolset::GuestIndices::new(&pre).map_err(indices)).transpose()?;
+        let differs = |error: wasmtime::Error| Error::Interface { reason: reason(&error) };
+        let pre = self.core.linker.instantiate_pre(&component).map_err(differs)?;
+        let node = inspection.node.then(|| node::GuestIndices::new(&pre).map_err(differs)).transpose()?;
+        let toolset = inspection.toolset.then(|| toolset::GuestIndices::new(&pre).map_err(differs)).transpose()?;
         let loaded = Arc::new(Loaded { identity, pre, node, toolset, core: Arc::clone(&self.core) });
         Plugin::describe(loaded, inspection, self.handle()).await
     }
 
     /// Compiles on a thread of its own, since that takes hundreds of milliseconds. A compilation that takes too long is given
-    /// up but not stopped: the thread ends it alone, and until then nothing else compiles.
+    /// up, but its thread cannot be stopped and ends alone.
     async fn compile(&self, identity: &Arc<Identity>, inspection: &Inspection, bytes: &[u8]) -> Result<Component, Error> {
-        let permit = Arc::clone(&self.compiling).acquire_owned().await.expect("the semaphore is never closed");
+        let _permit = self.compiling.acquire().await.expect("the semaphore is never closed");
         let (engine, cache) = (self.core.engine.clone(), self.cache.clone());
         let (digest, bytes) = (inspection.digest.clone(), bytes.to_vec());
         let work = self.handle().spawn_blocking(move || {
-            let _permit = permit;
             if let Some(component) = cache.as_ref().and_then(|cache| cache.load(&engine, &digest)) {
                 return Ok(component);
             }
-            let component = Component::from_binary(&engine, &bytes).map_err(|error| compile_error(&error))?;
+            let component = Component::from_binary(&engine, &bytes).map_err(|error| Error::Compile(reason(&error)))?;
             if let Some(cache) = cache {
                 cache.store(&digest, &component);
             }
@@ -165,9 +164,9 @@ impl Drop for Sandbox {
     }
 }
 
-/// The compiler's reason, without paths of the host: there are none in it.
-fn compile_error(error: &wasmtime::Error) -> Error {
-    Error::Compile(crate::text::plain(&format!("{error:#}"), 2 << 10))
+/// Wasmtime's reasons quote names that the guest chose.
+fn reason(error: &wasmtime::Error) -> String {
+    crate::text::plain(&format!("{error:#}"), 2 << 10)
 }
 
 fn check_size(identity: &Identity, limit: &'static str, used: u64, max: u64) -> Result<(), Error> {

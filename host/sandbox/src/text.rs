@@ -1,12 +1,12 @@
 //! Text that a guest wrote, before anybody reads it: no control characters, no escape sequences, a bounded length.
 
-/// The text on one line: control and format characters (ANSI escapes, bidirectional overrides) are dropped, line breaks and
-/// tabs become spaces, and what goes beyond `max` bytes is cut, with `…` as its last character.
+/// The text on one line: control and format characters (ANSI escapes, bidirectional overrides) are dropped, white space becomes
+/// single spaces, and what goes beyond `max` bytes is cut, with `…` as its last character.
 pub(crate) fn plain(text: &str, max: usize) -> String {
     clean(text, max, false)
 }
 
-/// As [`plain`], but line breaks and tabs stay.
+/// As [`plain`], but white space stays as it is.
 pub(crate) fn plain_lines(text: &str, max: usize) -> String {
     clean(text, max, true)
 }
@@ -23,10 +23,13 @@ fn clean(text: &str, max: usize, lines: bool) -> String {
                 continue;
             }
             '\n' | '\t' if lines => char,
-            '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
+            _ if char.is_whitespace() && !lines => ' ',
             _ if char.is_control() || is_format(char) => continue,
             _ => char,
         };
+        if char == ' ' && !lines && (clean.is_empty() || clean.ends_with(' ')) {
+            continue;
+        }
         if clean.len() + char.len_utf8() > max {
             while clean.len() + ELLIPSIS.len_utf8() > max && clean.pop().is_some() {}
             if max >= ELLIPSIS.len_utf8() {
@@ -78,11 +81,12 @@ mod tests {
 
     #[test]
     fn guest_text_loses_what_is_not_text() {
-        assert_eq!(plain("a\u{1b}[31mred\u{1b}[0m b\r\nc\u{7}\u{202e}d", 100), "ared b  cd");
+        assert_eq!(plain("a\u{1b}[31mred\u{1b}[0m b\r\nc\u{7}\u{202e}d", 100), "ared b cd");
         assert_eq!(plain("\u{1b}]0;title\u{7}x\u{1b}]8;;u\u{1b}\\y", 100), "xy");
         assert_eq!(plain("äöü", 4), "…");
         assert_eq!(plain("äöü", 6), "äöü");
         assert_eq!(plain("abcdefgh", 6), "abc…");
+        assert_eq!(plain(" \r\n\u{1b}[0m a\u{2028}", 100), "a ");
         assert_eq!(plain("abc", 1), "");
         assert_eq!(plain_lines("a\n\tb\u{0}", 100), "a\n\tb");
     }

@@ -27,8 +27,8 @@ pub(crate) struct Given {
 /// The time is over: of the call or of the attempt.
 pub(crate) fn out_of_time(plugin: &Identity, given: Given) -> Failure {
     if given.wall_of_attempt {
-        let message = format!("the attempt's time of {} ms is over", given.wall_ms);
-        return Failure::new(FailureKind::TimedOut, message);
+        // The flow's own words, which it uses where its timer is the first to notice.
+        return Failure::new(FailureKind::TimedOut, "the attempt took longer than the node's `policy.timeout`");
     }
     plugin.limit(FailureKind::TimedOut, "wall", given.wall_ms, given.wall_ms)
 }

@@ -182,7 +182,7 @@ impl Step<'_> {
         }
         let retries_left = attempt <= node.policy.retries;
         if retries_left && node.policy.retry_on.contains(&failure.kind) {
-            let pause = node.policy.backoff.pause(attempt, self.trace.key, job.envelope.message.id);
+            let pause = node.policy.backoff.pause(attempt, &self.trace.origin.trace, job.envelope.message.id);
             let pause = pause.max(failure.retry_after.unwrap_or_default());
             self.event(|| EventKind::Retry {
                 node: Arc::clone(name),

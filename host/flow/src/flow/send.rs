@@ -194,7 +194,7 @@ impl Step<'_> {
         self.event(|| EventKind::Output { node: Arc::clone(name), message: Id(envelope.message.id) });
         self.state.reader.push_back(Item::Output { node, message: Arc::clone(&envelope.message) });
         self.state.outputs += 1;
-        self.trace.readable.notify_one();
+        self.trace.changed.notify_waiters();
         self.consume(&envelope.lineage);
     }
 
@@ -224,11 +224,11 @@ impl Step<'_> {
         let item = self.state.reader.pop_front();
         if item.is_some() {
             self.reader_moved();
-            self.trace.writable.notify_waiters();
+            self.trace.changed.notify_waiters();
             return item;
         }
         match &mut self.state.phase {
-            Phase::Ended(terminal) => terminal.take().map(Item::End),
+            Phase::Ended(terminal) => terminal.take().map(|terminal| Item::End(*terminal)),
             Phase::Running | Phase::Ending(_) => None,
         }
     }

@@ -143,7 +143,7 @@ impl Step<'_> {
                 self.settle_bucket(node);
             } else {
                 debug_assert!(self.state.joins.is_empty(), "a group outlived its messages");
-                self.state.phase = Phase::Ending(Terminal { end: End::Completed, outputs: 0, error: None });
+                self.state.phase = Phase::Ending(Box::new(Terminal { end: End::Completed, outputs: 0, error: None }));
             }
         }
         if self.state.running == 0 && matches!(self.state.phase, Phase::Ending(_)) {
@@ -173,7 +173,7 @@ impl Step<'_> {
             return false;
         }
         self.event(|| EventKind::Ending { why: terminal.end.name() });
-        self.state.phase = Phase::Ending(terminal);
+        self.state.phase = Phase::Ending(Box::new(terminal));
         self.trace.cancelled.cancel();
         for place in &mut self.state.nodes {
             let edges = place.queue.drain(..).filter_map(|envelope| envelope.on);
@@ -192,11 +192,11 @@ impl Step<'_> {
         let Phase::Ending(mut terminal) = phase else { return };
         terminal.outputs = self.state.outputs;
         let latency_us = micros(self.trace.started.elapsed());
-        self.event(|| EventKind::Ended { terminal: terminal.clone(), latency_us });
+        self.event(|| EventKind::Ended { terminal: (*terminal).clone(), latency_us });
         self.state.phase = Phase::Ended(Some(terminal));
         self.trace.cancelled.cancel();
         self.state.credit = None;
         self.flow.forget(self.trace);
-        self.trace.readable.notify_one();
+        self.trace.changed.notify_waiters();
     }
 }

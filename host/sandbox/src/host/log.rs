@@ -23,10 +23,7 @@ impl State {
         if self.call.log_lines > max_lines {
             return;
         }
-        self.show(level, &plain(message, max_bytes), Some(plain(fields, max_bytes)).filter(|fields| !fields.is_empty()));
-        if self.call.log_lines == max_lines {
-            let raise = self.plugin.line("log_lines");
-            let (message, fields) = (plain(message, max_bytes), plain(fields, max_bytes));
+        let (message, fields) = (plain(message, max_bytes), plain(fields, max_bytes));
         self.show(level, &message, Some(fields.as_str()).filter(|fields| !fields.is_empty()));
         if self.call.log_lines == max_lines {
             let raise = self.plugin.line("log_lines");

@@ -1,0 +1,429 @@
+//! What loads and what is refused, and in which words.
+
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use floe_sandbox::{Error, Grants, Limits, Profile, inspect};
+
+use crate::support::{component, limits, load, sandbox, starting, wat};
+
+fn check(error: &Error, expect: &Expect) {
+    expect.assert_eq(&error.to_string());
+}
+
+#[tokio::test]
+async fn what_is_no_component_is_named() {
+    let sandbox = sandbox(4);
+    let echo = floe_tests::bytes(floe_tests::ECHO);
+    let engine = wasmtime::Engine::default();
+    let compiled = engine.precompile_component(&wat("(component)")).unwrap();
+    let cases: [(&[u8], Expect); 8] = [
+        (b"", expect![[r#"plugin `x`: the file is empty; build or fetch the plugin again"#]]),
+        (
+            b"(component)",
+            expect![[
+                r#"plugin `x`: this is text, not a compiled component; give the component (.wasm) that `floe build` makes of the plugin's source"#
+            ]],
+        ),
+        (
+            b"\x7fELF\0\0\0\0\0\0",
+            expect![
+                "plugin `x`: this is not WebAssembly; give the component (.wasm) that `floe build` makes of the plugin's source"
+            ],
+        ),
+        (
+            &wat("(module)"),
+            expect![
+                "plugin `x`: this is a core WebAssembly module, not a component; build the plugin for a component target such as wasm32-wasip2"
+            ],
+        ),
+        (
+            &compiled,
+            expect![
+                "plugin `x`: this is machine code that Wasmtime compiled, and a host only runs what it compiled itself; give the component (.wasm) instead"
+            ],
+        ),
+        (
+            b"\0asm\x01",
+            expect![
+                "plugin `x`: the component is damaged or cut off at byte 5 of 5: it ends within the header; build or fetch it again"
+            ],
+        ),
+        (
+            &echo[..echo.len() / 2],
+            expect![
+                "plugin `x`: the component is damaged or cut off at byte 157328 of 157384: unexpected end-of-file; build or fetch it again"
+            ],
+        ),
+        (
+            b"\0asm\x63\0\x09\0",
+            expect![
+                "plugin `x`: this is WebAssembly of a version that this host does not know; build the plugin for a component target such as wasm32-wasip2"
+            ],
+        ),
+    ];
+    for (bytes, expect) in &cases {
+        check(&load(&sandbox, bytes).await.unwrap_err(), expect);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_refused_with_the_lines_that_would_grant_it() {
+    let sandbox = sandbox(4);
+    let grants = Grants(["http".to_owned()].into());
+    let cases = [
+        (
+            r#"(component (import "floe:plugin/log@0.2.0" (instance)))"#,
+            expect![
+                "plugin `x`: it was built for the contract floe:plugin@0.2.0, and this host serves floe:plugin@0.1.0; rebuild it for that version"
+            ],
+        ),
+        (
+            r#"(component (import "floe:plugin/log" (instance)))"#,
+            expect![
+                "plugin `x`: it was built for the contract floe:plugin@(no version), and this host serves floe:plugin@0.1.0; rebuild it for that version"
+            ],
+        ),
+        (
+            r#"(component (import "floe:plugin/secrets@0.1.0" (instance)))"#,
+            expect![
+                "plugin `x`: it imports `floe:plugin/secrets@0.1.0`, which is no interface that this host knows; build the plugin without it"
+            ],
+        ),
+        (
+            r#"(component (import "floe:capability/model@0.0.1" (instance)))"#,
+            expect![[r#"
+            plugin `x`: it imports `floe:capability/model@0.0.1`, which is not granted and not available in this host yet; the lines that would grant it:
+              plugins:
+                x:
+                  grants:
+                    model: [MODEL]"#]],
+        ),
+        (
+            r#"(component (import "floe:capability/root@0.0.1" (instance)))"#,
+            expect![
+                "plugin `x`: it imports `floe:capability/root@0.0.1`, which is no interface that this host knows; build the plugin without it"
+            ],
+        ),
+        (
+            r#"(component (import "wasi:http/outgoing-handler@0.2.4" (instance)))"#,
+            expect![[r#"
+            plugin `x`: it imports `wasi:http/outgoing-handler@0.2.4`, which is not granted and not available in this host yet; the lines that would grant it:
+              plugins:
+                x:
+                  grants:
+                    http: [{ host: api.example.com, methods: [GET], path: /* }]"#]],
+        ),
+        (
+            r#"(component (import "wasi:sockets/tcp@0.2.4" (instance)))"#,
+            expect![[r#"
+            plugin `x`: it imports `wasi:sockets/tcp@0.2.4`, which is not granted and not available in this host yet; the lines that would grant it:
+              plugins:
+                x:
+                  grants:
+                    sockets: [{ host: db.example.com, port: 5432 }]"#]],
+        ),
+        (
+            r#"(component (import "wasi:cli/run@0.3.0" (instance)))"#,
+            expect![
+                "plugin `x`: it imports `wasi:cli/run@0.3.0`, which is no interface that this host knows; build the plugin without it"
+            ],
+        ),
+        (
+            r#"(component (import "acme:thing/x@1.0.0" (instance)))"#,
+            expect![
+                "plugin `x`: it imports `acme:thing/x@1.0.0`, which is no interface that this host knows; build the plugin without it"
+            ],
+        ),
+        (
+            r#"(component (import "run" (func)))"#,
+            expect!["plugin `x`: it imports `run`, which is no interface that this host knows; build the plugin without it"],
+        ),
+        (
+            "(component)",
+            expect![
+                "plugin `x`: it exports neither `floe:plugin/node@0.1.0` nor `floe:plugin/toolset@0.1.0`, so there is nothing to call"
+            ],
+        ),
+    ];
+    for (text, expect) in &cases {
+        let loaded = sandbox.load("x", &wat(text), &Grants::default(), &limits()).await;
+        check(&loaded.unwrap_err(), expect);
+    }
+    let http = wat(r#"(component (import "wasi:http/types@0.2.4" (instance)))"#);
+    let loaded = sandbox.load("x", &http, &grants, &limits()).await;
+    check(
+        &loaded.unwrap_err(),
+        &expect!["plugin `x`: it imports `wasi:http/types@0.2.4`, which is granted but not available in this host yet"],
+    );
+}
+
+#[tokio::test]
+async fn size_is_limited_before_compiling() {
+    let sandbox = sandbox(4);
+    let bytes = starting("(func) (func)");
+    let rust = limits;
+    let cases = [
+        (
+            Limits { module: 100, ..rust() },
+            expect!["plugin `x`: limit `module` reached: the component has 197 of 100; raise it with `plugins.x.limits.module`"],
+        ),
+        (
+            Limits { functions: 2, ..rust() },
+            expect![
+                "plugin `x`: limit `functions` reached: the component has 3 of 2; raise it with `plugins.x.limits.functions`"
+            ],
+        ),
+        (
+            Limits { nested: 0, ..rust() },
+            expect!["plugin `x`: limit `nested` reached: the component has 1 of 0; raise it with `plugins.x.limits.nested`"],
+        ),
+        (
+            Limits { memory: 1 << 40, ..rust() },
+            expect!["plugin `x`: `plugins.x.limits.memory` is 1099511627776, but this host takes at most 1073741824"],
+        ),
+    ];
+    for (limits, expect) in &cases {
+        check(&sandbox.load("x", &bytes, &Grants::default(), limits).await.unwrap_err(), expect);
+    }
+    let imports = component(
+        r#"(import "floe:plugin/log@0.1.0" (instance))"#,
+        "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m))",
+    );
+    let limits = Limits { imports: 0, ..rust() };
+    check(
+        &sandbox.load("x", &imports, &Grants::default(), &limits).await.unwrap_err(),
+        &expect!["plugin `x`: limit `imports` reached: the component has 1 of 0; raise it with `plugins.x.limits.imports`"],
+    );
+}
+
+#[tokio::test]
+async fn proposals_that_no_language_needs_do_not_compile() {
+    let sandbox = sandbox(4);
+    let cases = [
+        (
+            "(memory i64 1)",
+            expect![
+                "plugin `x`: the component does not compile: failed to parse WebAssembly module: memory64 must be enabled for 64-bit memories (at offset 0x1f)"
+            ],
+        ),
+        (
+            "(memory 1 1 shared)",
+            expect![
+                "plugin `x`: the component does not compile: failed to parse WebAssembly module: threads must be enabled for shared memories (at offset 0x1f)"
+            ],
+        ),
+        (
+            "(type (struct))",
+            expect![
+                "plugin `x`: the component does not compile: failed to parse WebAssembly module: struct indexed types not supported without the gc feature (at offset 0x15)"
+            ],
+        ),
+        (
+            "(tag)",
+            expect![
+                "plugin `x`: the component does not compile: failed to parse WebAssembly module: exceptions proposal not enabled (at offset 0x1e)"
+            ],
+        ),
+    ];
+    for (core, expect) in &cases {
+        check(&load(&sandbox, &starting(core)).await.unwrap_err(), expect);
+    }
+    let other = component(
+        r#"(import "floe:plugin/log@0.1.0" (instance (export "write" (func (param "a" u32)))))"#,
+        "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m))",
+    );
+    check(
+        &load(&sandbox, &other).await.unwrap_err(),
+        &expect![
+            "plugin `x`: its interfaces are not those of floe:plugin@0.1.0: component imports instance `floe:plugin/log@0.1.0`, but a matching implementation was not found in the linker: instance export `write` has the wrong type: type mismatch with parameters: expected 3-tuple, found 1-tuple; rebuild it with the contract of this version"
+        ],
+    );
+}
+
+/// Instantiation runs guest code, so all limits hold there.
+#[tokio::test]
+async fn a_start_function_runs_under_limits() {
+    let sandbox = sandbox(4);
+    let handles = r#"(type $r (resource (rep i32))) (core func $new (canon resource.new $r))
+        (core module $m (import "" "new" (func $new (param i32) (result i32)))
+            (func $s (loop (drop (call $new (i32.const 1))) (br 0))) (start $s) (func (export "f")))
+        (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))"#;
+    let pollables = r#"(import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type (sub resource)))))
+        (alias export $poll "pollable" (type $pollable))
+        (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+            (alias outer 1 $pollable (type $outer)) (export "pollable" (type $p (eq $outer)))
+            (export "subscribe-duration" (func (param "when" u64) (result (own $p))))))"#;
+    let subscribe = r#"(core func $new (canon lower (func $clock "subscribe-duration")))
+        (core module $m (import "" "new" (func $new (param i64) (result i32)))
+            (func $s (loop (drop (call $new (i64.const 1))) (br 0))) (start $s) (func (export "f")))
+        (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))"#;
+    let many = format!(
+        "(core module $n) {} (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))",
+        "(core instance (instantiate $n))".repeat(16)
+    );
+    let cases = [
+        (
+            starting("(func $s (loop (br 0))) (start $s)"),
+            expect![
+                "plugin `x`: it cannot describe itself: limit `fuel` reached: used 1000000000 of 1000000000; raise it with `plugins.x.limits.fuel`"
+            ],
+        ),
+        (
+            starting("(func $s (call $s)) (start $s)"),
+            expect![
+                "plugin `x`: it cannot describe itself: limit `stack` reached: the plugin's calls are nested beyond 524288 bytes; this is fixed"
+            ],
+        ),
+        (
+            starting("(func $s unreachable) (start $s)"),
+            expect!["plugin `x`: it cannot describe itself: the plugin crashed: wasm `unreachable` instruction executed"],
+        ),
+        (
+            starting("(memory 2000)"),
+            expect![
+                "plugin `x`: it cannot describe itself: limit `memory` reached: used 131072000 of 67108864; raise it with `plugins.x.limits.memory`"
+            ],
+        ),
+        (
+            starting("(memory 600) (memory 600)"),
+            expect![
+                "plugin `x`: it cannot describe itself: limit `memory` reached: used 78643200 of 67108864; raise it with `plugins.x.limits.memory`"
+            ],
+        ),
+        (
+            starting("(memory 1) (func $s (drop (memory.grow (i32.const 2000))) unreachable) (start $s)"),
+            expect![
+                "plugin `x`: it cannot describe itself: limit `memory` reached: used 131137536 of 67108864; raise it with `plugins.x.limits.memory`"
+            ],
+        ),
+        (
+            starting("(table 20000 funcref)"),
+            expect![
+                "plugin `x`: it cannot describe itself: limit `table_elements` reached: used 20000 of 10000; raise it with `plugins.x.limits.table_elements`"
+            ],
+        ),
+        (
+            component("", &many),
+            expect![
+                "plugin `x`: it cannot describe itself: limit `instances` reached: used 17 of 16; raise it with `plugins.x.limits.instances`"
+            ],
+        ),
+        (
+            component("", handles),
+            expect![
+                "plugin `x`: it cannot describe itself: limit `handles` reached: used 1001 of 1000; raise it with `plugins.x.limits.handles`"
+            ],
+        ),
+        (
+            component(pollables, subscribe),
+            expect![
+                "plugin `x`: it cannot describe itself: limit `resources` reached: used 513 of 512; raise it with `plugins.x.limits.resources`"
+            ],
+        ),
+        (
+            starting(""),
+            expect!["plugin `x`: it cannot describe itself: the plugin broke the contract: expected 1-tuple, found 0-tuple"],
+        ),
+    ];
+    for (bytes, expect) in &cases {
+        check(&load(&sandbox, bytes).await.unwrap_err(), expect);
+    }
+}
+
+/// Without fuel to end it, the tick does.
+#[tokio::test]
+async fn wall_time_ends_what_fuel_does_not() {
+    let sandbox = sandbox(4);
+    let limits = Limits { fuel: u64::MAX / 4, wall: Duration::from_millis(50), ..limits() };
+    let spins = starting("(func $s (loop (br 0))) (start $s)");
+    let loaded = sandbox.load("x", &spins, &Grants::default(), &limits).await;
+    check(
+        &loaded.unwrap_err(),
+        &expect![
+            "plugin `x`: it cannot describe itself: limit `wall` reached: used 50 of 50; raise it with `plugins.x.limits.wall`"
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_description_is_checked() {
+    let sandbox = sandbox(4);
+    let cases = [
+        (
+            floe_tests::EVIL_NAMES,
+            expect![
+                "plugin `x`: its description breaks the contract: `` is no name of a node; a name is [a-z0-9_-]+, at most 64 bytes"
+            ],
+        ),
+        (
+            floe_tests::EVIL_SCHEMA,
+            expect![
+                "plugin `x`: its description breaks the contract: the input schema of node `not-json` is not valid JSON: key must be a string at line 1 column 3"
+            ],
+        ),
+        (
+            floe_tests::EVIL_DESCRIBE,
+            expect![
+                "plugin `x`: it cannot describe itself: limit `fuel` reached: used 1000000000 of 1000000000; raise it with `plugins.x.limits.fuel`"
+            ],
+        ),
+        (
+            floe_tests::WANTS_HTTP,
+            expect![[r#"
+            plugin `x`: it imports `wasi:http/types@0.2.4`, which is not granted and not available in this host yet; the lines that would grant it:
+              plugins:
+                x:
+                  grants:
+                    http: [{ host: api.example.com, methods: [GET], path: /* }]"#]],
+        ),
+        (
+            floe_tests::WANTS_STATE,
+            expect![[r#"
+            plugin `x`: it imports `floe:capability/state@0.0.1`, which is not granted and not available in this host yet; the lines that would grant it:
+              plugins:
+                x:
+                  grants:
+                    state: { space: NAME, bytes: 1MiB }"#]],
+        ),
+    ];
+    for (path, expect) in &cases {
+        check(&load(&sandbox, &floe_tests::bytes(path)).await.unwrap_err(), expect);
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_says_what_it_has() {
+    let sandbox = sandbox(4);
+    let echo = load(&sandbox, &floe_tests::bytes(floe_tests::ECHO)).await.unwrap();
+    let names: Vec<&str> = echo.nodes.iter().map(|spec| spec.name.as_str()).collect();
+    assert_eq!((names, echo.tools.len()), (vec!["echo", "greet"], 0));
+    assert!(echo.nodes[1].input.is_some() && echo.digest.starts_with("sha256:"));
+    check(
+        &echo.node("grete", &crate::support::json("{}"), 1).unwrap_err(),
+        &expect!["plugin `x`: there is no node `grete`; it has `echo`, `greet`"],
+    );
+    let text = sandbox.load("text", &floe_tests::bytes(floe_tests::TEXT), &Grants::default(), &limits()).await.unwrap();
+    assert!(!text.tools.is_empty(), "{text:?}");
+    let empty = crate::support::json("{}");
+    check(&text.tool("x", &empty, &empty, 1).unwrap_err(), &expect!["plugin `text`: there is no tool `x`; it has `word-count`"]);
+}
+
+#[test]
+fn inspection_needs_no_compiler() {
+    let inspection = inspect(&floe_tests::bytes(floe_tests::WANTS_HTTP)).unwrap();
+    assert_eq!(inspection.contract.iter().collect::<Vec<_>>(), ["0.1.0"]);
+    assert!(inspection.node && inspection.imports.wasi.iter().any(|name| name.starts_with("wasi:http/")), "{inspection:?}");
+    assert!(inspection.imports.unknown.is_empty() && inspection.imports.capabilities.is_empty(), "{inspection:?}");
+    let inspection = inspect(&floe_tests::bytes(floe_tests::WANTS_STATE)).unwrap();
+    expect![[r#"["floe:capability/state@0.0.1"]"#]].assert_eq(&format!("{:?}", inspection.imports.capabilities));
+    let inspection = inspect(&starting("(memory 1) (table 1 funcref) (func)")).unwrap();
+    expect!["Counts { functions: 2, memories: 1, tables: 1, modules: 1, components: 0, imports: 0 }"]
+        .assert_eq(&format!("{:?}", inspection.counts));
+}
+
+#[test]
+fn profiles_differ_where_their_languages_do() {
+    let memory: Vec<u64> = Profile::ALL.iter().map(|profile| Limits::profile(*profile).memory >> 20).collect();
+    assert_eq!(memory, [64, 128, 256, 256]);
+}

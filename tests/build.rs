@@ -35,7 +35,7 @@ fn add_target(root: &Path) {
 }
 
 fn build(root: &Path, target_dir: &Path) {
-    let mut cargo = nested(&env::var("CARGO").expect("cargo sets CARGO"), root);
+    let mut cargo = nested(env!("CARGO"), root);
     cargo.args(["build", "--release", "--target", TARGET, "--target-dir"]).arg(target_dir);
     for guest in GUESTS {
         cargo.args(["-p", guest]);
@@ -50,7 +50,14 @@ fn nested(program: &str, root: &Path) -> Command {
     command.current_dir(root);
     for (name, _) in env::vars_os() {
         let inherited = name.to_string_lossy();
-        let outer = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"];
+        let outer = [
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "RUSTC_WRAPPER",
+            "RUSTC_WORKSPACE_WRAPPER",
+            "CARGO_TARGET_DIR",
+            "CARGO_BUILD_TARGET",
+        ];
         if outer.contains(&&*inherited) || inherited.starts_with("CARGO_CFG_") || inherited.starts_with("CARGO_FEATURE_") {
             command.env_remove(&name);
         }
@@ -66,7 +73,8 @@ fn bindings(dir: &Path) -> String {
         let name = guest.replace('-', "_");
         let path = dir.join(format!("{name}.wasm"));
         assert!(path.is_file(), "{} is missing", path.display());
-        writeln!(code, "/// The component of `{guest}`.\npub const {}: &str = {path:?};", name.to_uppercase()).expect("a string takes all");
+        writeln!(code, "/// The component of `{guest}`.\npub const {}: &str = {path:?};", name.to_uppercase())
+            .expect("a string takes all");
         write!(each, "$each!({name});").expect("a string takes all");
     }
     write!(code, "/// Calls a macro with the name of each guest.\n#[macro_export]\nmacro_rules! foreach_guest {{ ($each:ident) => {{ {each} }} }}\n")

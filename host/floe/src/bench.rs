@@ -12,6 +12,8 @@ use std::time::Duration;
 use floe_flow::{Payload, Policy, native};
 use floe_sandbox::{Grants, Limits, Plugin, Profile, Raw, Sandbox};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::cli::HopArgs;
 use crate::settings::Settings;
@@ -77,12 +79,14 @@ impl Bench<'_> {
         let reused = self.plugin.node("echo", &config, u32::MAX).map_err(wrong)?;
         let identity = native(|call| Ok(floe_flow::Outcome::one(call.message.payload.clone())));
         let raw = std::sync::Arc::new(Raw::new(self.plugin, "echo", &config).map_err(wrong)?);
-        let chain = |invoke| Chain {
-            invoke,
-            hops: self.args.hops,
-            policy: Policy::with_concurrency(self.cores),
-            compute: self.sandbox.handle().clone(),
-            payload: self.payload.clone(),
+        let chain = |invoke| {
+            std::sync::Arc::new(Chain {
+                invoke,
+                hops: self.args.hops,
+                policy: Policy::with_concurrency(self.cores),
+                compute: self.sandbox.handle().clone(),
+                payload: self.payload.clone(),
+            })
         };
         let (native, fresh, reused) = (chain(identity), chain(fresh), chain(reused));
         // A sandboxed hop costs about thirty native ones: fewer messages give as good a median.
@@ -94,25 +98,31 @@ impl Bench<'_> {
             record("channel", hop::channels(&native, many, deep).await?);
             record("native pipelined", native.run(many, deep).await?);
             record("native one", native.run(many, 1).await?);
-            record("raw fresh", self.raw(&raw, true, few).await?);
-            record("fresh one", fresh.run(few, 1).await?);
-            record("fresh many", fresh.run(few * self.cores, deep).await?);
-            record("raw reused", self.raw(&raw, false, many).await?);
-            record("reused one", reused.run(few * 4, 1).await?);
-            record("reused many", reused.run(few * 4 * self.cores, deep).await?);
+            record("raw fresh", self.raw(&raw, true, few, 1).await?);
+            record("raw fresh all", self.raw(&raw, true, few, self.cores).await?);
+            record("fresh one", fresh.run_inside(few, 1).await?);
+            record("fresh many", fresh.run_inside(few * self.cores, deep).await?);
+            record("raw reused", self.raw(&raw, false, many, 1).await?);
+            record("reused one", reused.run_inside(few * 4, 1).await?);
+            record("reused many", reused.run_inside(few * 4 * self.cores, deep).await?);
         }
         Ok(lanes.into_iter().map(Lane::median_micros).collect())
     }
 
-    /// As many calls as one lane makes hops, on the same threads.
-    async fn raw(&self, raw: &std::sync::Arc<Raw>, fresh: bool, messages: usize) -> Result<Duration, Error> {
+    /// As many calls as one lane makes hops, by each of several loops, on the same threads.
+    async fn raw(&self, raw: &std::sync::Arc<Raw>, fresh: bool, messages: usize, loops: usize) -> Result<Duration, Error> {
         let calls = u32::try_from(messages * self.args.hops).unwrap_or(u32::MAX);
-        let (raw, payload) = (std::sync::Arc::clone(raw), self.payload.clone());
-        let calling = async move { if fresh { raw.fresh(&payload, calls).await } else { raw.reused(&payload, calls).await } };
-        #[expect(clippy::disallowed_methods, reason = "joined on the next line")]
-        let took = self.sandbox.handle().spawn(calling).await;
-        let took = took.map_err(|error| Error::wrong(error.to_string()))?.map_err(|error| Error::wrong(error.to_string()))?;
-        Ok(took / calls)
+        let mut running = JoinSet::new();
+        let started = Instant::now();
+        for _ in 0..loops {
+            let (raw, payload) = (std::sync::Arc::clone(raw), self.payload.clone());
+            let calling = async move { if fresh { raw.fresh(&payload, calls).await } else { raw.reused(&payload, calls).await } };
+            running.spawn_on(calling, self.sandbox.handle());
+        }
+        while let Some(ended) = running.join_next().await {
+            ended.map_err(|error| Error::wrong(error.to_string()))?.map_err(|error| Error::wrong(error.to_string()))?;
+        }
+        Ok(started.elapsed() / calls / u32::try_from(loops).unwrap_or(1))
     }
 }
 
@@ -138,6 +148,7 @@ fn rows(figures: &[Figure]) -> Vec<Row> {
     };
     let ratio =
         |name, value: f64, sign, goal: f64| row(name, value, format!("{value:.2} ×"), Some((goal, sign, format!("{goal} ×"))));
+    let gain = |one: &str, all: &str| format!("{:.2} ×", get(one) / get(all));
     let (raw_fresh, raw_reused) = (get("raw fresh"), get("raw reused"));
     let kib = get("queued message") / 1024.0;
     vec![
@@ -150,8 +161,10 @@ fn rows(figures: &[Figure]) -> Vec<Row> {
         micros("floor: raw Wasmtime, one instance", raw_reused, None),
         micros("sandboxed hop, reused, one message in flight", get("reused one"), None),
         micros("  above the floor", get("reused one") - raw_reused, Some(3.0)),
+        micros("floor: raw Wasmtime, fresh, a loop on each thread", get("raw fresh all"), None),
         micros("sandboxed hop, fresh, many traces on all threads", get("fresh many"), None),
-        ratio("  throughput against one trace", get("fresh one") / get("fresh many"), "≥", 1.7),
+        row("  what the threads gain raw Wasmtime", get("raw fresh") / get("raw fresh all"), gain("raw fresh", "raw fresh all"), None),
+        ratio("  what they gain a flow", get("fresh one") / get("fresh many"), "≥", 1.7),
         micros("sandboxed hop, reused, many traces on all threads", get("reused many"), None),
         row("a queued message of 1 KiB", kib, format!("{kib:.2} KiB"), Some((2.0, "≤", "2 KiB".to_owned()))),
     ]

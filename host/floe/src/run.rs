@@ -121,7 +121,7 @@ impl Run {
                     self.wind_down(Duration::ZERO).await;
                     return Fed::OutputGone;
                 }
-                Some(ended) = self.traces.join_next() => self.count(ended.ok()),
+                Some(ended) = self.traces.join_next() => self.count(ended.ok().as_ref()),
                 _ = redraw.tick() => self.bar.set_message(format!("{} hops", count(watch.hops()))),
                 (permit, line) = next_line(&self.in_flight, &mut lines), if fed.is_none() => match line {
                     None => fed = Some(Fed::All),
@@ -169,11 +169,11 @@ impl Run {
         };
         let ((), ended) = tokio::join!(stop, drain);
         for end in ended {
-            self.count(end);
+            self.count(end.as_ref());
         }
     }
 
-    fn count(&mut self, ended: Option<Result<End, Gone>>) {
+    fn count(&mut self, ended: Option<&Result<End, Gone>>) {
         let end = match ended {
             Some(Ok(end)) => end.name(),
             // Its results could not be written.

@@ -4,7 +4,7 @@
 //! with the first message that this made ready. So a message usually runs through its nodes in one task, and a task is spawned
 //! only where a trace branches out or another trace's message was waiting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -298,6 +298,7 @@ impl Shared {
             running: 0,
             nodes: self.graph.nodes().iter().map(|_| Place::default()).collect(),
             outbox: BTreeMap::new(),
+            in_line: BTreeSet::new(),
             joins: Joins::default(),
             reader: std::collections::VecDeque::new(),
             streams: BTreeMap::new(),

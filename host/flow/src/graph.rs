@@ -329,7 +329,9 @@ pub fn valid_name(name: &str) -> bool {
 pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a String>) -> String {
     let nearest = known.into_iter().map(|name| (strsim::levenshtein(wrong, name), name)).min();
     match nearest {
-        Some((distance, name)) if distance <= 1 + wrong.len() / 3 => format!("; did you mean `{name}`?"),
+        Some((distance, name)) if distance <= 1 + wrong.len() / 3 && distance < wrong.len() => {
+            format!("; did you mean `{name}`?")
+        }
         _ => String::new(),
     }
 }

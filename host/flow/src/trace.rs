@@ -1,6 +1,6 @@
 //! One request on its way through a flow. All that belongs to a trace sits in one value, dropped after its terminal.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -168,6 +168,8 @@ pub(crate) struct State {
     pub(crate) nodes: Box<[Place]>,
     /// Messages that wait for room, by edge; an output of the flow has an edge of its own behind the graph's.
     pub(crate) outbox: BTreeMap<EdgeIndex, VecDeque<Envelope>>,
+    /// Edges on which it stands in line for a place.
+    pub(crate) in_line: BTreeSet<EdgeIndex>,
     pub(crate) joins: Joins,
     pub(crate) reader: VecDeque<Item>,
     pub(crate) streams: BTreeMap<Arc<str>, u64>,

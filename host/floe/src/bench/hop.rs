@@ -43,6 +43,14 @@ impl Lane {
 }
 
 impl Chain {
+    /// As [`Chain::run`], with messages that are submitted and read on the same threads on which the nodes run.
+    pub(super) async fn run_inside(self: &Arc<Self>, messages: usize, in_flight: usize) -> Result<Duration, Error> {
+        let (chain, mut task) = (Arc::clone(self), JoinSet::new());
+        task.spawn_on(async move { chain.run(messages, in_flight).await }, &self.compute);
+        let ended = task.join_next().await.ok_or_else(|| Error::wrong("a task of the bench is gone"))?;
+        ended.map_err(|error| Error::wrong(error.to_string()))?
+    }
+
     /// Sends messages through a fresh flow and returns the time per hop.
     pub(super) async fn run(&self, messages: usize, in_flight: usize) -> Result<Duration, Error> {
         let mut graph = Graph::builder("bench");

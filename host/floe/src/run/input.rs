@@ -58,27 +58,38 @@ pub(crate) fn open(path: &Path, reading: Reading) -> Result<mpsc::Receiver<std::
         Box::new(BufReader::with_capacity(256 * 1024, file))
     };
     let read = move || {
-        // A closed channel means that nobody wants more.
-        let _ = if whole { read_whole(source, &reading, &tx) } else { read_lines(source, &reading, &tx) };
+        let lines = Lines(tx);
+        // `Closed` is no failure: the run was stopped.
+        let _ = if whole { read_whole(source, &reading, &lines) } else { read_lines(source, &reading, &lines) };
     };
     let spawned = std::thread::Builder::new().name("floe-input".into()).spawn(read);
     spawned.map_err(|error| Error::wrong(format!("cannot start a thread for the input: {error}")))?;
     Ok(rx)
 }
 
-type Closed = mpsc::error::SendError<std::io::Result<Line>>;
+/// Nobody wants more lines.
+struct Closed;
 
-fn read_whole(mut source: impl BufRead, reading: &Reading, tx: &mpsc::Sender<std::io::Result<Line>>) -> Result<(), Closed> {
-    let max = reading.longest();
-    let mut bytes = Vec::new();
-    match source.by_ref().take(max as u64 + 1).read_to_end(&mut bytes) {
-        Ok(_) if bytes.len() > max => tx.blocking_send(Ok(reading.line(1, Err(too_long(max))))),
-        Ok(_) => tx.blocking_send(Ok(reading.line(1, Ok(bytes)))),
-        Err(error) => tx.blocking_send(Err(error)),
+/// Where lines go.
+struct Lines(mpsc::Sender<std::io::Result<Line>>);
+
+impl Lines {
+    fn send(&self, line: std::io::Result<Line>) -> Result<(), Closed> {
+        self.0.blocking_send(line).map_err(|_| Closed)
     }
 }
 
-fn read_lines(mut source: impl BufRead, reading: &Reading, tx: &mpsc::Sender<std::io::Result<Line>>) -> Result<(), Closed> {
+fn read_whole(mut source: impl BufRead, reading: &Reading, lines: &Lines) -> Result<(), Closed> {
+    let max = reading.longest();
+    let mut bytes = Vec::new();
+    match source.by_ref().take(max as u64 + 1).read_to_end(&mut bytes) {
+        Ok(_) if bytes.len() > max => lines.send(Ok(reading.line(1, Err(too_long(max))))),
+        Ok(_) => lines.send(Ok(reading.line(1, Ok(bytes)))),
+        Err(error) => lines.send(Err(error)),
+    }
+}
+
+fn read_lines(mut source: impl BufRead, reading: &Reading, lines: &Lines) -> Result<(), Closed> {
     let max = reading.longest();
     for number in 1.. {
         let mut bytes = Vec::new();
@@ -86,7 +97,7 @@ fn read_lines(mut source: impl BufRead, reading: &Reading, tx: &mpsc::Sender<std
         match source.by_ref().take(max as u64 + 2).read_until(b'\n', &mut bytes) {
             Ok(0) => break,
             Ok(_) => {}
-            Err(error) => return tx.blocking_send(Err(error)),
+            Err(error) => return lines.send(Err(error)),
         }
         let ended = bytes.last() == Some(&b'\n');
         while matches!(bytes.last(), Some(b'\n' | b'\r')) {
@@ -94,11 +105,11 @@ fn read_lines(mut source: impl BufRead, reading: &Reading, tx: &mpsc::Sender<std
         }
         if bytes.len() > max {
             if !ended && let Err(error) = skip_line(&mut source) {
-                return tx.blocking_send(Err(error));
+                return lines.send(Err(error));
             }
-            tx.blocking_send(Ok(reading.line(number, Err(too_long(max)))))?;
+            lines.send(Ok(reading.line(number, Err(too_long(max)))))?;
         } else if !bytes.trim_ascii().is_empty() {
-            tx.blocking_send(Ok(reading.line(number, Ok(bytes))))?;
+            lines.send(Ok(reading.line(number, Ok(bytes))))?;
         }
     }
     Ok(())
@@ -214,8 +225,7 @@ mod tests {
     fn lines(text: &str, envelope: bool, payload: usize) -> Vec<(u64, String)> {
         let (tx, mut rx) = mpsc::channel(100);
         let reading = Reading { tenant: "me".into(), envelope, payload };
-        read_lines(text.as_bytes(), &reading, &tx).unwrap();
-        drop(tx);
+        assert!(read_lines(text.as_bytes(), &reading, &Lines(tx)).is_ok());
         std::iter::from_fn(move || rx.blocking_recv())
             .map(|line| {
                 let line = line.unwrap();

@@ -120,8 +120,7 @@ impl Step<'_> {
         let name = &self.node(node).name;
         let id = Id(envelope.message.id);
         if let Some(edge) = edge {
-            let capacity = self.flow.graph.edges()[edge].queue;
-            if held_back || !self.trace.tenant.enter(edge, capacity, self.trace) {
+            if held_back || !self.enter_edge(edge) {
                 self.event(|| EventKind::Blocked { node: Arc::clone(name), message: id });
                 self.hold_back(edge, envelope);
                 return;
@@ -138,9 +137,29 @@ impl Step<'_> {
         self.line_up(node);
     }
 
+    /// Takes a place on an edge, or stands in line for one. A node whose own emissions wait takes nothing more in.
+    pub(super) fn enter_edge(&mut self, edge: EdgeIndex) -> bool {
+        let to = &self.flow.graph.edges()[edge];
+        if self.state.nodes[to.to].blocked > 0 || self.state.in_line.contains(&edge) {
+            return false;
+        }
+        let entered = self.trace.tenant.enter(edge, to.queue, self.trace);
+        if !entered {
+            self.state.in_line.insert(edge);
+        }
+        entered
+    }
+
+    /// Keeps a message in the trace. Its sender starts nothing until it is gone, and what is queued at the sender gives its
+    /// places back meanwhile: a trace that cannot go on keeps no room from others.
     pub(super) fn hold_back(&mut self, edge: EdgeIndex, envelope: Envelope) {
-        let from = self.sender(edge);
-        self.state.nodes[from].blocked += 1;
+        let sender = self.sender(edge);
+        let from = &mut self.state.nodes[sender];
+        from.blocked += 1;
+        if from.blocked == 1 {
+            let places = from.queue.iter_mut().filter_map(|queued| queued.on.take());
+            self.after.places.extend(places.map(|edge| (Arc::clone(&self.trace.tenant), edge)));
+        }
         self.state.outbox.entry(edge).or_default().push_back(envelope);
     }
 
@@ -158,23 +177,41 @@ impl Step<'_> {
 
     /// A place on an edge has become this trace's.
     pub(super) fn take_place(&mut self, edge: EdgeIndex) {
-        let Some(mut envelope) = self.let_go(edge) else {
-            self.free_place(edge);
-            return;
-        };
+        self.state.in_line.remove(&edge);
         let node = self.flow.graph.edges()[edge].to;
-        envelope.on = Some(edge);
-        self.state.nodes[node].queue.push_back(envelope);
-        // The rest takes what room there is; where there is none, the trace is in line again.
-        let capacity = self.flow.graph.edges()[edge].queue;
-        while self.state.outbox.contains_key(&edge) && self.trace.tenant.enter(edge, capacity, self.trace) {
-            if let Some(mut envelope) = self.let_go(edge) {
-                envelope.on = Some(edge);
-                self.state.nodes[node].queue.push_back(envelope);
+        let envelope = if self.state.nodes[node].blocked == 0 { self.let_go(edge) } else { None };
+        match envelope {
+            Some(envelope) => {
+                self.state.nodes[node].queue.push_back(Envelope { on: Some(edge), ..envelope });
+                self.advance(edge);
+            }
+            None => self.free_place(edge),
+        }
+    }
+
+    /// Moves what waits for this edge to its node, as far as there is room.
+    fn advance(&mut self, edge: EdgeIndex) {
+        let node = self.flow.graph.edges()[edge].to;
+        while self.state.outbox.contains_key(&edge) && self.enter_edge(edge) {
+            if let Some(envelope) = self.let_go(edge) {
+                self.state.nodes[node].queue.push_back(Envelope { on: Some(edge), ..envelope });
             }
         }
         self.line_up(node);
-        self.line_up(self.sender(edge));
+        self.reopen(self.sender(edge));
+    }
+
+    /// A node whose emissions all have room goes on, and takes in again what waits for it.
+    fn reopen(&mut self, node: NodeIndex) {
+        if self.state.nodes[node].blocked > 0 {
+            return;
+        }
+        self.line_up(node);
+        let edges = self.flow.graph.edges();
+        let ahead = self.state.outbox.keys().copied().filter(|edge| edges.get(*edge).is_some_and(|edge| edge.to == node));
+        for edge in ahead.collect::<Vec<_>>() {
+            self.advance(edge);
+        }
     }
 
     pub(super) fn leave_flow(&mut self, edge: EdgeIndex, message: &Arc<Message>, lineage: &Lineage) {
@@ -210,7 +247,7 @@ impl Step<'_> {
             && let Some(envelope) = self.let_go(edge)
         {
             self.hand_over(edge, &envelope);
-            self.line_up(self.sender(edge));
+            self.reopen(self.sender(edge));
         }
     }
 

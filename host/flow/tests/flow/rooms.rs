@@ -107,3 +107,21 @@ async fn a_fan_out_larger_than_every_queue_passes() {
     let (outputs, terminal) = submit(&flow, "trace", json!(items)).await.finish().await;
     assert_eq!((outputs.len(), terminal.end), (5000, End::Completed));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_unread_trace_keeps_no_room_from_others_of_its_tenant() {
+    let flow = start_with(chain(&[("split", split()), ("a", echo()), ("b", echo()), ("c", echo())]), |config| config.reader = 1);
+    let items: Vec<u32> = (0..2000).collect();
+    let mut unread = Vec::new();
+    for n in 0..5 {
+        unread.push(submit(&flow, &format!("unread-{n}"), json!(items)).await);
+    }
+    for n in 0..5 {
+        let finish = submit(&flow, &format!("read-{n}"), json!(items)).await.finish();
+        let (outputs, terminal) = tokio::time::timeout(Duration::from_secs(3600), finish).await.expect("it is not held up");
+        assert_eq!((outputs.len(), terminal.end), (2000, End::Completed));
+    }
+    for handle in unread {
+        assert_eq!(handle.finish().await.0.len(), 2000);
+    }
+}

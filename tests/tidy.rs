@@ -18,7 +18,11 @@ fn files(extension: &str) -> Vec<PathBuf> {
     let list = Command::new("git").args(["ls-files", "-co", "--exclude-standard"]).current_dir(root()).output().unwrap();
     assert!(list.status.success(), "git lists the files");
     let list = String::from_utf8(list.stdout).unwrap();
-    list.lines().filter(|file| Path::new(file).extension().is_some_and(|found| found == extension)).map(PathBuf::from).filter(|file| root().join(file).is_file()).collect()
+    list.lines()
+        .filter(|file| Path::new(file).extension().is_some_and(|found| found == extension))
+        .map(PathBuf::from)
+        .filter(|file| root().join(file).is_file())
+        .collect()
 }
 
 #[test]
@@ -46,15 +50,29 @@ fn no_file_names_a_machine() {
 
 /// All packages that a package of this workspace is built with, by name.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    let metadata = Command::new(env!("CARGO")).args(["metadata", "--format-version", "1", "--locked", "--offline"]).current_dir(root()).output().unwrap();
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
     assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
     let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
-    let names: BTreeMap<&str, &str> =
-        metadata["packages"].as_array().unwrap().iter().map(|package| (package["id"].as_str().unwrap(), package["name"].as_str().unwrap())).collect();
+    let names: BTreeMap<&str, &str> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (package["id"].as_str().unwrap(), package["name"].as_str().unwrap()))
+        .collect();
     let mut direct: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for node in metadata["resolve"]["nodes"].as_array().unwrap() {
         let normal = |dependency: &&Value| dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null());
-        let list = node["deps"].as_array().unwrap().iter().filter(normal).map(|dependency| dependency["pkg"].as_str().unwrap()).collect();
+        let list = node["deps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(normal)
+            .map(|dependency| dependency["pkg"].as_str().unwrap())
+            .collect();
         direct.insert(node["id"].as_str().unwrap(), list);
     }
     let members = metadata["workspace_members"].as_array().unwrap().iter().map(|id| id.as_str().unwrap());

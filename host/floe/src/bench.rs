@@ -163,7 +163,12 @@ fn rows(figures: &[Figure]) -> Vec<Row> {
         micros("  above the floor", get("reused one") - raw_reused, Some(3.0)),
         micros("floor: raw Wasmtime, fresh, a loop on each thread", get("raw fresh all"), None),
         micros("sandboxed hop, fresh, many traces on all threads", get("fresh many"), None),
-        row("  what the threads gain raw Wasmtime", get("raw fresh") / get("raw fresh all"), gain("raw fresh", "raw fresh all"), None),
+        row(
+            "  what the threads gain raw Wasmtime",
+            get("raw fresh") / get("raw fresh all"),
+            gain("raw fresh", "raw fresh all"),
+            None,
+        ),
         ratio("  what they gain a flow", get("fresh one") / get("fresh many"), "≥", 1.7),
         micros("sandboxed hop, reused, many traces on all threads", get("reused many"), None),
         row("a queued message of 1 KiB", kib, format!("{kib:.2} KiB"), Some((2.0, "≤", "2 KiB".to_owned()))),

@@ -140,6 +140,12 @@ fn builds_that_fail_say_why() {
           help: `artifact` in plugin.toml names the file that `command` makes
     "#]],
     );
+}
+
+#[test]
+fn a_plugin_toml_is_checked() {
+    let dir = flow_with_plugin("../words");
+    let dir = dir.path();
     write(dir, "words/plugin.toml", "name = \"words\"\nuses = [\"htp\"]\n");
     check(
         dir,

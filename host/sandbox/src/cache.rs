@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
@@ -19,6 +19,9 @@ pub const DEFAULT_CACHE_BYTES: u64 = 1 << 30;
 
 const KEY_FILE: &str = "key";
 const ENTRY: &str = "compiled";
+const UNFINISHED: &str = "new";
+/// Nobody writes an entry for so long.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// A directory of compiled code.
 #[derive(Debug)]
@@ -86,7 +89,7 @@ impl Cache {
 
     /// A reader sees the whole entry or none: it is written beside and renamed.
     fn write(&self, path: &Path, sealed: &[u8]) -> io::Result<()> {
-        let temporary = self.directory.join(format!("{}.new", nonce()?));
+        let temporary = self.directory.join(format!("{}.{UNFINISHED}", nonce()?));
         let result =
             private_file(&temporary).and_then(|mut file| file.write_all(sealed)).and_then(|()| fs::rename(&temporary, path));
         if result.is_err() {
@@ -95,14 +98,19 @@ impl Cache {
         result
     }
 
-    /// Removes the oldest entries until the rest fits.
+    /// Removes the oldest entries until the rest fits, and what writers left behind that did not live to rename it. Other
+    /// processes may do the same at the same time.
     fn prune(&self, max: u64) -> io::Result<()> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            if entry.path().extension().is_some_and(|extension| extension == ENTRY) {
-                entries.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), metadata.len(), entry.path()));
+        for entry in fs::read_dir(&self.directory)?.flatten() {
+            let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else { continue };
+            let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            if path.extension().is_some_and(|extension| extension == ENTRY) {
+                entries.push((modified, metadata.len(), path));
+            } else if path.extension().is_some_and(|extension| extension == UNFINISHED)
+                && modified.elapsed().is_ok_and(|age| age > ABANDONED)
+            {
+                let _ = fs::remove_file(path);
             }
         }
         entries.sort();
@@ -111,7 +119,7 @@ impl Cache {
             if total <= max {
                 break;
             }
-            fs::remove_file(path)?;
+            let _ = fs::remove_file(path);
             total -= size;
         }
         Ok(())
@@ -124,7 +132,7 @@ fn read_or_make_key(directory: &Path) -> io::Result<[u8; 32]> {
     if !path.try_exists()? {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
-        let temporary = directory.join(format!("{}.new", nonce()?));
+        let temporary = directory.join(format!("{}.{UNFINISHED}", nonce()?));
         private_file(&temporary)?.write_all(&key)?;
         let linked = fs::hard_link(&temporary, &path);
         fs::remove_file(&temporary)?;

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
 
 use floe_flow::{Call, Failure, Invoke, Outcome, Payload, Receipt, Report};
 use tokio::time::Instant;
@@ -19,7 +18,7 @@ use crate::pool::Pool;
 use crate::request::Request;
 use crate::sandbox::Core;
 use crate::state::{Identity, Running, State};
-use crate::timed::Timed;
+use crate::timed::{Timed, after};
 use crate::trap::{self, Given};
 
 /// A plugin, ready for instances.
@@ -164,8 +163,7 @@ impl Function {
     fn give(&self, call: &Call, now: Instant) -> (Given, Instant) {
         let limits = &self.loaded.identity.limits;
         let budget = call.ctx.remaining().fuel.filter(|fuel| *fuel < limits.fuel);
-        // Beyond the clock's range: so far that nothing happens there.
-        let wall = now.checked_add(limits.wall).unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()));
+        let wall = after(now, limits.wall);
         let attempt = call.deadline.filter(|deadline| *deadline < wall);
         let deadline = attempt.unwrap_or(wall);
         let wall_ms = deadline.saturating_duration_since(now).as_millis();

@@ -128,9 +128,10 @@ fn garbage(what: &str, wrong: &str) -> Failure {
 /// A failure that the guest reports.
 pub(crate) fn failure_from_guest(failure: types::Failure) -> Failure {
     let detail = failure.detail.filter(|detail| detail.len() <= MAX_DETAIL);
+    let message = plain(&failure.message, MAX_MESSAGE);
     Failure {
         kind: kind_from_guest(failure.kind),
-        message: plain(&failure.message, MAX_MESSAGE),
+        message: if message.trim().is_empty() { "the plugin failed and did not say why".to_owned() } else { message },
         retry_after: failure.retry_after_ms.map(Duration::from_millis),
         // What is not JSON is no use to a program.
         detail: detail.and_then(|detail| serde_json::from_str(&detail).ok()),

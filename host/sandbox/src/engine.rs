@@ -104,7 +104,8 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .linear_memory_keep_resident(KEEP_MEMORY)
         .table_keep_resident(KEEP_TABLE)
         .max_unused_warm_slots(WARM_SLOTS.min(instances))
-        // Where the kernel can tell which pages were written, only those are cleared.
+        // Where the kernel can tell which pages were written (Linux 6.7), only those are cleared: a fresh call takes half the
+        // time, and threads do not wait for each other as they do when pages are given back.
         .pagemap_scan(Enabled::Auto);
     pool
 }

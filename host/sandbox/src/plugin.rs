@@ -16,10 +16,10 @@ use crate::host::random::Random;
 use crate::inspect::Inspection;
 use crate::pool::Pool;
 use crate::state::Running;
-use crate::timed::Timed;
+use crate::timed::{Timed, after};
 use crate::trap::{self, Given};
 
-/// A plugin that was loaded. Cheap to clone.
+/// A plugin that was loaded.
 #[derive(Clone)]
 pub struct Plugin {
     /// Its name in the flow file.
@@ -102,7 +102,7 @@ impl Plugin {
 
 async fn ask(loaded: &Loaded, seed: &str) -> Result<(Vec<NodeSpec>, Vec<ToolSpec>), Error> {
     let limits = &loaded.identity.limits;
-    let deadline = Instant::now() + limits.wall;
+    let deadline = after(Instant::now(), limits.wall);
     let mut store = loaded.store(Running::describe(deadline, Random::new([seed, "", ""], limits.random)));
     begin(&mut store, limits.fuel);
     let ended = {

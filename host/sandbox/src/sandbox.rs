@@ -26,6 +26,12 @@ use crate::state::{Identity, State};
 /// Live instances at once. Each takes six of the kernel's 65 530 mappings and some 30 KiB, more where the guest uses more.
 pub const DEFAULT_POOL: u32 = 1000;
 
+/// Turns of a thread between two looks at work that came from elsewhere: half of the turns are for it, half for guests that were
+/// interrupted. Tokio's 61 suits tasks that take microseconds; here a turn takes up to a tick.
+const TURNS_TO_NEW_WORK: u32 = 2;
+/// Turns of a thread between two looks at its timers, for the same reason.
+const TURNS_TO_TIMERS: u32 = 8;
+
 /// How a sandbox is set up.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -76,6 +82,8 @@ impl Sandbox {
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
             .thread_name("floe-guest")
+            .global_queue_interval(TURNS_TO_NEW_WORK)
+            .event_interval(TURNS_TO_TIMERS)
             .enable_time()
             .build()
             .map_err(Error::Thread)?;

@@ -115,13 +115,14 @@ impl State {
         if used > max { Err(Reached { limit: "host_calls", used, max }) } else { Ok(()) }
     }
 
-    /// What a running guest is interrupted for at each tick: its time, and calls to WASI that nobody could refuse.
+    /// What a running guest is interrupted for at each tick: its time, and calls to WASI that nobody could refuse. It also lets
+    /// others run: a guest that has the host work for it spends too little fuel to yield by it.
     pub(crate) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
         self.check_host_calls()?;
         if Instant::now() >= self.call.deadline {
             return Err(OutOfTime.into());
         }
-        Ok(UpdateDeadline::Continue(1))
+        Ok(UpdateDeadline::Yield(1))
     }
 
     /// The trace's id and the node's name, for log lines; empty while a plugin describes itself.

@@ -90,7 +90,7 @@ fn limit(error: &wasmtime::Error, plugin: &Identity, limiter: &Limiter, given: G
     // Wasmtime has no types for these errors; a test holds each text.
     let cause = error.root_cause().to_string();
     if cause.contains("fuel allocated for hostcalls has been exhausted") {
-        return exhausted("hostcall", limits.hostcall + 1, limits.hostcall);
+        return exhausted("hostcall", limits.hostcall.saturating_add(1), limits.hostcall);
     }
     if cause.contains("store handle limit exceeded") {
         return exhausted("handles", u64::from(limits.handles) + 1, limits.handles.into());

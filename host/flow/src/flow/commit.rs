@@ -180,6 +180,11 @@ impl Step<'_> {
             self.end(self.trace.deadline_exceeded());
             return;
         }
+        // Nor is a call that ran out of the budget's fuel the node's fault.
+        self.check_fuel();
+        if !matches!(self.state.phase, Phase::Running) {
+            return;
+        }
         let retries_left = attempt <= node.policy.retries;
         if retries_left && node.policy.retry_on.contains(&failure.kind) {
             let pause = node.policy.backoff.pause(attempt, &self.trace.origin.trace, job.envelope.message.id);

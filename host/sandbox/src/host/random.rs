@@ -84,3 +84,18 @@ impl insecure_seed::Host for Random {
         Ok((self.next(), self.next()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Random, Reached};
+
+    #[test]
+    fn numbers_follow_from_the_call_and_are_limited() {
+        let draw = |seed| Random::new(seed, 100).bytes(100).unwrap();
+        assert_eq!(draw(["trace", "id", "node"]), draw(["trace", "id", "node"]));
+        assert_ne!(draw(["trace", "id", "node"]), draw(["trace", "id", "other"]));
+        assert_ne!(draw(["ab", "c", "d"]), draw(["a", "bc", "d"]));
+        let error = Random::new(["", "", ""], 100).bytes(101).unwrap_err();
+        assert_eq!(error.downcast_ref::<Reached>().map(|reached| reached.limit), Some("random"));
+    }
+}

@@ -244,11 +244,38 @@ async fn proposals_that_no_language_needs_do_not_compile() {
 /// Instantiation runs guest code, so all limits hold there.
 #[tokio::test]
 async fn a_start_function_runs_under_limits() {
-    let sandbox = sandbox(4);
+    let cases = [
+        ("(func $s (loop (br 0))) (start $s)", "limit `fuel` reached: used 1000000000 of 1000000000"),
+        ("(func $s (call $s)) (start $s)", "limit `stack` reached: the plugin's calls are nested beyond 524288 bytes"),
+        ("(func $s unreachable) (start $s)", "the plugin crashed: wasm `unreachable` instruction executed"),
+        ("(memory 2000)", "limit `memory` reached: used 131072000 of 67108864"),
+        ("(memory 600) (memory 600)", "limit `memory` reached: used 78643200 of 67108864"),
+        (
+            "(memory 1) (func $s (drop (memory.grow (i32.const 2000))) unreachable) (start $s)",
+            "limit `memory` reached: used 131137536",
+        ),
+        ("(table 20000 funcref)", "limit `table_elements` reached: used 20000 of 10000"),
+        ("", "the plugin broke the contract: expected 1-tuple, found 0-tuple"),
+    ];
+    for (core, reason) in cases {
+        fails(&starting(core), reason).await;
+    }
+}
+
+#[tokio::test]
+async fn parts_and_handles_are_limited() {
+    let parts = "(core instance (instantiate $n))".repeat(16);
+    let parts = format!("(core module $n) {parts} (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))");
+    fails(&component("", &parts), "limit `instances` reached: used 17 of 16").await;
+
+    // Handles that the guest makes alone, in the tables that the host keeps for it.
     let handles = r#"(type $r (resource (rep i32))) (core func $new (canon resource.new $r))
         (core module $m (import "" "new" (func $new (param i32) (result i32)))
             (func $s (loop (drop (call $new (i32.const 1))) (br 0))) (start $s) (func (export "f")))
         (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))"#;
+    fails(&component("", handles), "limit `handles` reached: used 1001 of 1000").await;
+
+    // Values of the host behind handles.
     let pollables = r#"(import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type (sub resource)))))
         (alias export $poll "pollable" (type $pollable))
         (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
@@ -258,77 +285,14 @@ async fn a_start_function_runs_under_limits() {
         (core module $m (import "" "new" (func $new (param i64) (result i32)))
             (func $s (loop (drop (call $new (i64.const 1))) (br 0))) (start $s) (func (export "f")))
         (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))"#;
-    let many = format!(
-        "(core module $n) {} (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))",
-        "(core instance (instantiate $n))".repeat(16)
-    );
-    let cases = [
-        (
-            starting("(func $s (loop (br 0))) (start $s)"),
-            expect![
-                "plugin `x`: it cannot describe itself: limit `fuel` reached: used 1000000000 of 1000000000; raise it with `plugins.x.limits.fuel`"
-            ],
-        ),
-        (
-            starting("(func $s (call $s)) (start $s)"),
-            expect![
-                "plugin `x`: it cannot describe itself: limit `stack` reached: the plugin's calls are nested beyond 524288 bytes; this is fixed"
-            ],
-        ),
-        (
-            starting("(func $s unreachable) (start $s)"),
-            expect!["plugin `x`: it cannot describe itself: the plugin crashed: wasm `unreachable` instruction executed"],
-        ),
-        (
-            starting("(memory 2000)"),
-            expect![
-                "plugin `x`: it cannot describe itself: limit `memory` reached: used 131072000 of 67108864; raise it with `plugins.x.limits.memory`"
-            ],
-        ),
-        (
-            starting("(memory 600) (memory 600)"),
-            expect![
-                "plugin `x`: it cannot describe itself: limit `memory` reached: used 78643200 of 67108864; raise it with `plugins.x.limits.memory`"
-            ],
-        ),
-        (
-            starting("(memory 1) (func $s (drop (memory.grow (i32.const 2000))) unreachable) (start $s)"),
-            expect![
-                "plugin `x`: it cannot describe itself: limit `memory` reached: used 131137536 of 67108864; raise it with `plugins.x.limits.memory`"
-            ],
-        ),
-        (
-            starting("(table 20000 funcref)"),
-            expect![
-                "plugin `x`: it cannot describe itself: limit `table_elements` reached: used 20000 of 10000; raise it with `plugins.x.limits.table_elements`"
-            ],
-        ),
-        (
-            component("", &many),
-            expect![
-                "plugin `x`: it cannot describe itself: limit `instances` reached: used 17 of 16; raise it with `plugins.x.limits.instances`"
-            ],
-        ),
-        (
-            component("", handles),
-            expect![
-                "plugin `x`: it cannot describe itself: limit `handles` reached: used 1001 of 1000; raise it with `plugins.x.limits.handles`"
-            ],
-        ),
-        (
-            component(pollables, subscribe),
-            expect![
-                "plugin `x`: it cannot describe itself: limit `resources` reached: used 513 of 512; raise it with `plugins.x.limits.resources`"
-            ],
-        ),
-        (
-            starting(""),
-            expect!["plugin `x`: it cannot describe itself: the plugin broke the contract: expected 1-tuple, found 0-tuple"],
-        ),
-    ];
-    for (bytes, expect) in &cases {
-        check(&load(&sandbox, bytes).await.unwrap_err(), expect);
-    }
+    fails(&component(pollables, subscribe), "limit `resources` reached: used 513 of 512").await;
+}
+
+/// Loading fails as the component describes itself, for this reason.
+async fn fails(bytes: &[u8], reason: &str) {
+    let error = load(&sandbox(4), bytes).await.unwrap_err().to_string();
+    let expected = format!("plugin `x`: it cannot describe itself: {reason}");
+    assert!(error.starts_with(&expected), "{error}\n{expected}");
 }
 
 /// Without fuel to end it, the tick does.

@@ -3,15 +3,18 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use floe_flow::{Call, Config, Flow, Graph, Invoke, Payload, Policy, Receipt, Report, Submission, Validate};
 use floe_sandbox::{Error, Grants, Limits, Plugin, Profile, Sandbox};
+use tempfile::TempDir;
 
-/// A sandbox with room for `instances`.
+/// A sandbox with room for `instances`. All share what was compiled, as all use the same few guests.
 pub(crate) fn sandbox(instances: u32) -> Sandbox {
-    Sandbox::new(floe_sandbox::Config { threads: 2, cache: None, instances }).unwrap()
+    static CACHE: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+    let cache = Some(CACHE.path().to_owned());
+    Sandbox::new(floe_sandbox::Config { threads: 2, cache, instances }).unwrap()
 }
 
 /// The limits of a Rust plugin.

@@ -5,15 +5,17 @@ use std::fmt::Write;
 #[cfg(target_arch = "wasm32")]
 use floe_guest::bindings::node::export_node;
 use floe_guest::bindings::node::{Guest, Message, Outcome, Output, Spec};
-use floe_guest::{Result, SideEffect};
+use floe_guest::{Result, SideEffect, budget};
 
 /// The plugin.
 #[derive(Debug)]
 pub struct Plugin;
 
 impl Guest for Plugin {
+    /// Not the same each time: where the host leaves few calls to it, the one node of that number, else all.
     fn describe() -> Vec<Spec> {
-        vec![
+        let left = budget::left("host-calls").and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX);
+        let mut all = vec![
             spec("not-json", "No JSON.", "{ type: object".to_owned()),
             spec("not-a-schema", "JSON, but no schema.", r#"{"type":"nothing-known","minimum":"many"}"#.to_owned()),
             spec(
@@ -36,7 +38,8 @@ impl Guest for Plugin {
             spec("file", "A reference that would have the host read a file.", r#"{"$ref":"file:///etc/passwd"}"#.to_owned()),
             spec("deep", "Nested 10 000 levels.", r#"{"not":"#.repeat(10_000) + "true" + &"}".repeat(10_000)),
             spec("huge", "1 MiB of names.", format!(r#"{{"enum":["{}"]}}"#, "x".repeat(1 << 20))),
-        ]
+        ];
+        if left < all.len() { vec![all.swap_remove(left)] } else { all }
     }
 
     fn handle(_: String, _: String, message: Message) -> Result<Outcome> {

@@ -45,6 +45,20 @@ node!(
     }
 );
 
+node!(
+    FloodHost,
+    "flood-host",
+    "Streams a piece, then logs 3 MiB as often as the payload says: little fuel here, much work there.",
+    |payload, _| {
+        let text = "x".repeat(3 << 20);
+        emit::chunk("The text is there.")?;
+        for _ in 0..payload.parse::<u64>()? {
+            log::info(&text, []);
+        }
+        Ok(payload.into())
+    }
+);
+
 node!(EmitThenPanic, "emit-then-panic", "Emits a message and panics: the message must not be sent.", |payload, _| {
     emit::message(payload)?;
     panic!("after a message")

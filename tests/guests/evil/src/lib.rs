@@ -48,6 +48,7 @@ floe_guest::export!(nodes: [
     emit::FloodLog,
     emit::FloodChunk,
     emit::FloodProgress,
+    emit::FloodHost,
     emit::EmitThenPanic,
     emit::Progress,
     outcome::Fail,

@@ -38,9 +38,10 @@ node!(Fail, "fail", "Fails as the payload says, `{kind, times, retry_after_ms}`,
 node!(
     LongFailure,
     "long-failure",
-    "Fails with a message of 1 MiB full of control characters, and detail that is not JSON.",
-    |_, _| {
-        let mut failure = Failure::internal("\u{1b}[31m\r\n".repeat(150_000));
+    "Fails with 150 000 lines of the payload's text and control characters, and detail that is not JSON.",
+    |payload, _| {
+        let word = payload.parse::<String>().unwrap_or_default();
+        let mut failure = Failure::internal(format!("\u{1b}[31m{word}\r\n").repeat(150_000));
         failure.detail = Some("not JSON".to_owned());
         Err(failure)
     }

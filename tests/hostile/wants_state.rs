@@ -1,0 +1,27 @@
+//! A plugin that imports the capability `state` is refused unless that is granted, and told which lines would grant it.
+
+use floe_sandbox::{Error, Grants};
+
+use crate::support::{limits, load, sandbox, soon};
+
+pub(crate) const GUEST: &str = floe_tests::WANTS_STATE;
+
+#[tokio::test]
+async fn the_refusal_shows_the_lines_that_would_grant_it() {
+    let error = load(&sandbox(1, 1), (GUEST, "visits"), &limits()).await.unwrap_err();
+    assert!(matches!(error.reason(), Error::NotGranted { .. }), "{error:?}");
+    let message = error.to_string();
+    let lines = "the lines that would grant it:\n  plugins:\n    visits:\n      grants:\n        state: {";
+    assert!(message.starts_with("plugin `visits`: it imports `floe:capability/state@"), "{message}");
+    assert!(message.contains("is not granted") && message.contains(lines), "{message}");
+}
+
+#[tokio::test]
+async fn a_grant_is_not_enough_for_what_the_host_does_not_have() {
+    let bytes = floe_tests::bytes(GUEST);
+    let granted = Grants(["state".to_owned()].into());
+    let error = soon(sandbox(1, 1).load("visits", &bytes, &granted, &limits())).await.unwrap_err();
+    assert!(matches!(error.reason(), Error::NotAvailable { .. }), "{error:?}");
+    let message = error.to_string();
+    assert!(message.ends_with("which is granted but not available in this host yet"), "{message}");
+}

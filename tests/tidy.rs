@@ -116,10 +116,3 @@ fn the_scheduler_reads_no_files_and_no_environment() {
         }
     }
 }
-
-/// A contract that has been released never changes: plugins out there were built for it.
-#[test]
-fn the_contract_is_documented_in_one_place() {
-    let contract = fs::read_to_string(root().join("wit/plugin/plugin.wit")).unwrap();
-    assert!(contract.contains("package floe:plugin@0.1.0;"));
-}

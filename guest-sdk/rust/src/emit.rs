@@ -6,17 +6,17 @@ use crate::bindings::plugin::types::Field;
 use crate::failure::Result;
 use crate::host;
 use crate::json::{IntoJson, field, text_of};
+use crate::node::Output;
 
 /// A message for all successors: kept by the host, sent when the call succeeds and dropped when it fails. Fails with
 /// `exhausted` when the host keeps as much as it may.
 pub fn message(payload: impl IntoJson) -> Result<()> {
-    message_to(payload, &[], &[])
+    output(Output::new(payload))
 }
 
-/// A message for the successors of these names, with metadata.
-pub fn message_to(payload: impl IntoJson, to: &[&str], meta: &[Field]) -> Result<()> {
-    let to: Vec<String> = to.iter().map(ToString::to_string).collect();
-    host::emit::message(payload.into_json()?.as_str(), meta, &to)
+/// As [`message`], with what an [`Output`] may say beside its payload: successors by name, metadata, topic, priority.
+pub fn output(output: Output<impl IntoJson>) -> Result<()> {
+    host::emit::message(&output.into_raw()?)
 }
 
 /// The next piece of the trace's own stream, delivered at once to whoever reads the trace. Waits while the reader is behind;

@@ -245,7 +245,7 @@ impl<T> Output<T> {
 }
 
 impl<T: IntoJson> Output<T> {
-    fn into_raw(self) -> Result<raw::Output> {
+    pub(crate) fn into_raw(self) -> Result<raw::Output> {
         let payload = self.payload.into_json()?.into_text();
         Ok(raw::Output { payload, meta: self.meta, to: self.to, topic: self.topic, priority: self.priority })
     }

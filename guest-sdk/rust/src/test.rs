@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use serde_json::Value;
 
-use crate::bindings::node::{Message, Outcome as RawOutcome};
+use crate::bindings::node::{Message, Outcome as RawOutcome, Output as RawOutput};
 use crate::bindings::toolset::Caller;
 use crate::failure::Result;
 use crate::json::{IntoJson, Json};
@@ -28,7 +28,7 @@ pub struct Ran<T> {
 /// What a call did before it returned.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
-    /// Messages, with `emit::message`.
+    /// Messages, with `emit::message` and `emit::output`.
     pub emitted: Vec<Output<Json>>,
     /// Pieces of streams.
     pub chunks: Vec<Chunk>,
@@ -117,19 +117,17 @@ impl Ran<Outcome<Json>> {
 impl Outcome<Json> {
     fn from_raw(outcome: RawOutcome) -> Self {
         match outcome {
-            RawOutcome::Outputs(outputs) => {
-                let outputs = outputs.into_iter().map(|output| Output {
-                    payload: Json::from_text(output.payload),
-                    meta: output.meta,
-                    to: output.to,
-                    topic: output.topic,
-                    priority: output.priority,
-                });
-                Self::Outputs(outputs.collect())
-            }
+            RawOutcome::Outputs(outputs) => Self::Outputs(outputs.into_iter().map(Output::from_raw).collect()),
             RawOutcome::Again(turn) => Self::Again { memory: Json::from_text(turn.memory), tokens_used: turn.tokens_used },
             RawOutcome::Final(answer) => Self::Final(Json::from_text(answer)),
         }
+    }
+}
+
+impl Output<Json> {
+    fn from_raw(output: RawOutput) -> Self {
+        let RawOutput { payload, meta, to, topic, priority } = output;
+        Self { payload: Json::from_text(payload), meta, to, topic, priority }
     }
 }
 
@@ -186,12 +184,10 @@ pub(crate) mod budget {
 
 /// Stands in for the interface `emit`.
 pub(crate) mod emit {
-    use super::{Chunk, Field, Json, Output, Result, record};
+    use super::{Chunk, Field, Json, Output, RawOutput, Result, record};
 
-    pub(crate) fn message(payload: &str, meta: &[Field], to: &[String]) -> Result<()> {
-        let payload = Json::from_text(payload);
-        let output = Output { payload, meta: meta.to_vec(), to: to.to_vec(), topic: None, priority: None };
-        record(|record| record.emitted.push(output));
+    pub(crate) fn message(output: &RawOutput) -> Result<()> {
+        record(|record| record.emitted.push(Output::from_raw(output.clone())));
         Ok(())
     }
 

@@ -62,7 +62,7 @@ impl Node for Everything {
                 log::info("Emits.", [field("bytes", text.len())]);
                 emit::progress("status", json!({ "step": 1 }))?;
                 emit::message(json!({ "text": text }))?;
-                emit::message_to(Json::from_text("1.0"), &["next"], &[field("key", "value")])?;
+                emit::output(Output::new(Json::from_text("1.0")).to("next").meta("key", "value"))?;
                 emit::chunk(&text)?;
                 let side = emit::Stream::named("side").to("next").meta("part", 1);
                 assert_eq!(side.chunk("first")?, 0);

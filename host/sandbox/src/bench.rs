@@ -165,7 +165,7 @@ impl budget::Host for Bare {
 }
 
 impl emit::Host for Bare {
-    fn message(&mut self, _: String, _: Vec<emit::Field>, _: Vec<String>) -> wasmtime::Result<Result<(), types::Failure>> {
+    fn message(&mut self, _: types::Output) -> wasmtime::Result<Result<(), types::Failure>> {
         Ok(Ok(()))
     }
 

@@ -66,13 +66,15 @@ pub(crate) fn size(meta: &[types::FieldResult], to: &[String]) -> usize {
     meta + to.iter().map(String::len).sum::<usize>()
 }
 
+/// Bytes of a message.
+pub(crate) fn output_size(output: &types::Output) -> usize {
+    output.payload.len() + size(&output.meta, &output.to) + output.topic.as_ref().map_or(0, String::len)
+}
+
 /// Bytes of everything in an outcome.
 pub(crate) fn outcome_size(outcome: &node::Outcome) -> usize {
     match outcome {
-        node::Outcome::Outputs(outputs) => outputs
-            .iter()
-            .map(|output| output.payload.len() + size(&output.meta, &output.to) + output.topic.as_ref().map_or(0, String::len))
-            .sum(),
+        node::Outcome::Outputs(outputs) => outputs.iter().map(output_size).sum(),
         node::Outcome::Again(memory) => memory.memory.len(),
         node::Outcome::Final(payload) => payload.len(),
     }
@@ -111,7 +113,8 @@ pub(crate) fn result(text: String, plugin: &Identity) -> Result<Outcome, Failure
     payload(text).map(Outcome::one).map_err(|Wrong(what)| garbage("a result", &what))
 }
 
-fn output(output: node::Output) -> Result<Output, Wrong> {
+/// A message that the guest sends.
+pub(crate) fn output(output: types::Output) -> Result<Output, Wrong> {
     Ok(Output {
         payload: payload(output.payload)?,
         meta: meta(output.meta)?,

@@ -13,9 +13,9 @@ use crate::text::plain;
 const MAX_LABEL: usize = 128;
 
 impl Host for State {
-    fn message(&mut self, payload: String, meta: Vec<Field>, to: Vec<String>) -> wasmtime::Result<Result<(), types::Failure>> {
+    fn message(&mut self, output: types::Output) -> wasmtime::Result<Result<(), types::Failure>> {
         self.host_call()?;
-        Ok(self.message(payload, meta, to).map_err(convert::failure_to_guest))
+        Ok(self.message(output).map_err(convert::failure_to_guest))
     }
 
     async fn chunk(
@@ -37,18 +37,10 @@ impl Host for State {
 }
 
 impl State {
-    fn message(&mut self, payload: String, meta: Vec<Field>, to: Vec<String>) -> Result<(), Failure> {
+    fn message(&mut self, output: types::Output) -> Result<(), Failure> {
         self.trace()?;
-        let size = payload.len() + convert::size(&meta, &to);
-        self.charge(size)?;
-        let output = Output {
-            payload: convert::payload(payload).map_err(wrong)?,
-            meta: convert::meta(meta).map_err(wrong)?,
-            to: convert::successors(to).map_err(wrong)?,
-            topic: None,
-            priority: None,
-        };
-        self.call.emitted.push(output);
+        self.charge(convert::output_size(&output))?;
+        self.call.emitted.push(convert::output(output).map_err(wrong)?);
         Ok(())
     }
 

@@ -4,5 +4,6 @@
 
 mod cache;
 mod calls;
+mod contract;
 mod load;
 mod support;

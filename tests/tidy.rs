@@ -116,3 +116,24 @@ fn the_scheduler_reads_no_files_and_no_environment() {
         }
     }
 }
+
+/// A limit that nobody reaches in a test may not be there.
+#[test]
+fn each_limit_is_listed_with_a_test_that_exists() {
+    let list = fs::read_to_string(root().join("docs/limits.md")).unwrap();
+    let code = |file: PathBuf| fs::read_to_string(root().join(file)).unwrap();
+    let functions: String = files("rs").into_iter().map(code).collect();
+    for row in list.lines().filter(|line| line.starts_with('|') && line.ends_with("` |")) {
+        let test = row.trim_end_matches("` |").rsplit('`').next().unwrap();
+        assert!(functions.contains(&format!("fn {test}()")), "docs/limits.md names `{test}`, which is no test");
+    }
+    let limits = code("host/sandbox/src/limits.rs".into());
+    let (_, fields) = limits.split_once("pub struct Limits {").unwrap();
+    let (fields, _) = fields.split_once("\n}").unwrap();
+    let mut count = 0;
+    for field in fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':')) {
+        count += 1;
+        assert!(list.contains(&format!("\n| `{}` |", field.0)), "docs/limits.md does not list `{}`", field.0);
+    }
+    assert!(count > 20, "the fields of `Limits` are found");
+}

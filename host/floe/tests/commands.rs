@@ -244,6 +244,32 @@ fn a_flow_is_validated_with_its_plugins() {
 }
 
 #[test]
+fn what_is_not_there_or_too_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    check(
+        dir,
+        &["run", "nowhere"],
+        &expect![[r#"
+        exit 2
+        --
+        error: there is no `nowhere`
+          help: FLOW is a flow file or a folder with a `flow.yaml`; `floe new NAME` makes one
+    "#]],
+    );
+    std::fs::File::create(dir.join("flow.yaml")).unwrap().set_len((1 << 20) + 1).unwrap();
+    check(
+        dir,
+        &["run", "."],
+        &expect![[r#"
+        exit 2
+        --
+        error: `./flow.yaml` has 1048577 bytes; a flow file has at most 1048576
+    "#]],
+    );
+}
+
+#[test]
 fn mistakes_are_told_to_programs_too() {
     let dir = flow_with_plugin("words.wasm");
     let dir = dir.path();

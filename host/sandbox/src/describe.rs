@@ -130,3 +130,46 @@ fn tags(tags: &[String], place: impl Fn() -> String) -> Result<Vec<String>, Erro
     }
     Ok(tags.iter().map(|tag| plain(tag, MAX_TAG)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_DESCRIPTION, MAX_SCHEMA, MAX_SPECS, MAX_TAGS, node, nodes};
+    use crate::bindings::floe::plugin::types;
+
+    fn spec(name: &str) -> node::Spec {
+        node::Spec {
+            name: name.to_owned(),
+            description: String::new(),
+            input: None,
+            output: None,
+            config: None,
+            side_effect: types::SideEffect::Pure,
+            idempotent: false,
+            tags: Vec::new(),
+            hints: None,
+        }
+    }
+
+    fn refusal(spec: node::Spec) -> String {
+        nodes(vec![spec]).expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn a_description_is_bounded() {
+        let many = |count| (0..count).map(|number| spec(&number.to_string())).collect();
+        assert_eq!(nodes(many(MAX_SPECS)).map(|nodes| nodes.len()).ok(), Some(MAX_SPECS));
+        assert!(nodes(many(MAX_SPECS + 1)).is_err_and(|error| error.to_string().ends_with("257 nodes are more than 256")));
+
+        let long = node::Spec { description: "x".repeat(MAX_DESCRIPTION + 1), ..spec("long") };
+        let cut = nodes(vec![long]).map(|nodes| nodes[0].description.clone());
+        assert!(cut.is_ok_and(|text| text.len() <= MAX_DESCRIPTION && text.ends_with('…')));
+
+        let schema = format!("\"{}\"", "x".repeat(MAX_SCHEMA));
+        let error = refusal(node::Spec { output: Some(schema), ..spec("large") });
+        assert!(error.ends_with("the output schema of node `large` has 65538 bytes, more than 65536"), "{error}");
+        let error = refusal(node::Spec { tags: vec![String::new(); MAX_TAGS + 1], ..spec("tagged") });
+        assert!(error.ends_with("the tags of node `tagged` are 33, more than 32"), "{error}");
+        let error = refusal(node::Spec { hints: Some("1".to_owned()), ..spec("hinted") });
+        assert!(error.ends_with("the hints of node `hinted` are not an object"), "{error}");
+    }
+}

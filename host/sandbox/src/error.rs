@@ -1,5 +1,7 @@
 //! Why something about a plugin did not work, before any of its nodes is called. Every message names the place and the remedy.
 
+use std::time::Duration;
+
 use floe_flow::Failure;
 
 /// What a caller can do about it.
@@ -109,10 +111,10 @@ pub enum Error {
         reason: String,
     },
     /// Compiling took too long.
-    #[error("compiling took longer than {seconds} s; raise it with {raise}")]
+    #[error("compiling took longer than limit `compile` allows, {limit:?}; raise it with {raise}")]
     CompileTimeout {
         /// The limit.
-        seconds: u64,
+        limit: Duration,
         /// The line of the flow file that sets it.
         raise: String,
     },

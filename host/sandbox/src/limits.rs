@@ -66,7 +66,7 @@ pub const DEFAULT_MODULE_LARGE: u64 = 64 * MIB;
 pub const DEFAULT_FUNCTIONS: u32 = 100_000;
 /// A component imports some dozens of functions by some dozen instances.
 pub const DEFAULT_IMPORTS: u32 = 1000;
-/// Components and core modules within the component, at any depth.
+/// A component of the Python toolchain is made of some dozens.
 pub const DEFAULT_NESTED: u32 = 200;
 /// Compiling takes 0.2 s for a small plugin and some seconds for CPython.
 pub const DEFAULT_COMPILE: Duration = Duration::from_secs(30);

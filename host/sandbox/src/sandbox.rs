@@ -52,7 +52,7 @@ pub struct Sandbox {
     core: Arc<Core>,
     runtime: Option<Runtime>,
     /// One compilation at a time: each uses every core there is.
-    compiling: Semaphore,
+    compiling: Arc<Semaphore>,
     cache: Option<Arc<Cache>>,
 }
 
@@ -98,7 +98,7 @@ impl Sandbox {
         Ok(Self {
             core: Arc::new(Core { engine, linker, idle, _ticker: ticker }),
             runtime: Some(runtime),
-            compiling: Semaphore::new(1),
+            compiling: Arc::new(Semaphore::new(1)),
             cache,
         })
     }
@@ -139,12 +139,13 @@ impl Sandbox {
     }
 
     /// Compiles on a thread of its own, since that takes hundreds of milliseconds. A compilation that takes too long is given
-    /// up, but its thread cannot be stopped and ends alone.
+    /// up, but its thread cannot be stopped and ends alone; the next one waits for it.
     async fn compile(&self, identity: &Arc<Identity>, inspection: &Inspection, bytes: &[u8]) -> Result<Component, Error> {
-        let _permit = self.compiling.acquire().await.expect("the semaphore is never closed");
+        let turn = Arc::clone(&self.compiling).acquire_owned().await.expect("the semaphore is never closed");
         let (engine, cache) = (self.core.engine.clone(), self.cache.clone());
         let (digest, bytes) = (inspection.digest.clone(), bytes.to_vec());
         let work = self.handle().spawn_blocking(move || {
+            let _turn = turn;
             if let Some(component) = cache.as_ref().and_then(|cache| cache.load(&engine, &digest)) {
                 return Ok(component);
             }
@@ -158,7 +159,7 @@ impl Sandbox {
         match tokio::time::timeout(limit, AbortOnDropHandle::new(work)).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Error::Compile("the compiler failed on it".to_owned())),
-            Err(_) => Err(Error::CompileTimeout { seconds: limit.as_secs(), raise: identity.line("compile") }),
+            Err(_) => Err(Error::CompileTimeout { limit, raise: identity.line("compile") }),
         }
     }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::support::{Caller, call, limits, sandbox};
 
 /// Built once from `tests/guests/contract`, never again.
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/plugin-0.1.0.wasm");
+pub(crate) const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/plugin-0.1.0.wasm");
 
 #[test]
 fn a_frozen_contract_does_not_change() {

@@ -14,7 +14,7 @@ fn check(error: &Error, expect: &Expect) {
 #[tokio::test]
 async fn what_is_no_component_is_named() {
     let sandbox = sandbox(4);
-    let echo = floe_tests::bytes(floe_tests::ECHO);
+    let golden = std::fs::read(crate::contract::GOLDEN).unwrap();
     let engine = wasmtime::Engine::default();
     let compiled = engine.precompile_component(&wat("(component)")).unwrap();
     let cases: [(&[u8], Expect); 8] = [
@@ -50,9 +50,9 @@ async fn what_is_no_component_is_named() {
             ],
         ),
         (
-            &echo[..echo.len() / 2],
+            &golden[..golden.len() / 2],
             expect![
-                "plugin `x`: the component is damaged or cut off at byte 157328 of 157384: unexpected end-of-file; build or fetch it again"
+                "plugin `x`: the component is damaged or cut off at byte 130574 of 130982: unexpected end-of-file; build or fetch it again"
             ],
         ),
         (
@@ -293,6 +293,17 @@ async fn fails(bytes: &[u8], reason: &str) {
     let error = load(&sandbox(4), bytes).await.unwrap_err().to_string();
     let expected = format!("plugin `x`: it cannot describe itself: {reason}");
     assert!(error.starts_with(&expected), "{error}\n{expected}");
+}
+
+#[tokio::test]
+async fn compiling_is_limited_in_time() {
+    let sandbox = floe_sandbox::Sandbox::new(floe_sandbox::Config { threads: 2, cache: None, instances: 4 }).unwrap();
+    let limits = Limits { compile: Duration::from_millis(1), ..limits() };
+    let loaded = sandbox.load("x", &floe_tests::bytes(floe_tests::TEXT), &Grants::default(), &limits).await;
+    check(
+        &loaded.unwrap_err(),
+        &expect!["plugin `x`: compiling took longer than limit `compile` allows, 1ms; raise it with `plugins.x.limits.compile`"],
+    );
 }
 
 /// Without fuel to end it, the tick does.

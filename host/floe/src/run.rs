@@ -35,10 +35,12 @@ use watch::Watch;
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
 /// Runs the flow over the input and returns how it went.
-pub fn run(args: &RunArgs, settings: &Settings, started: Instant) -> Result<Exit, Error> {
+pub fn run(args: &RunArgs, settings: &Settings, mut started: Instant) -> Result<Exit, Error> {
     let flow = file::Flow::load(&args.flow, &args.set)?;
     if args.build {
         builder::build_for_flow(&flow, args.trust)?;
+        // The summary is about the flow, not about compilers.
+        started = Instant::now();
     }
     let sandbox = start::sandbox(settings)?;
     start::runtime()?.block_on(async {

@@ -393,14 +393,9 @@ impl Shared {
         let trace = &job.trace;
         let node = &self.graph.nodes()[job.node];
         let Kind::Run { invoke, input, output } = &node.kind else { return None };
+        let input = input.as_ref().filter(|_| node.policy.validate.input());
+        let output = output.as_ref().filter(|_| node.policy.validate.output());
         let message = &job.envelope.message;
-        if let Some(schema) = input
-            && node.policy.validate.input()
-            && let Err(why) = schema.check(message.payload.value())
-        {
-            let why = format!("the payload does not fit the input of `{}`: {why}", node.name);
-            return Some(Report::from(Err(Failure::new(FailureKind::InvalidInput, why))));
-        }
         let timeout = node.policy.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let call = Call {
             ctx: Context { trace: Arc::clone(trace), node: job.node, attempt: job.envelope.attempt },
@@ -408,14 +403,18 @@ impl Shared {
             attempt: job.envelope.attempt,
             deadline: timeout.into_iter().chain(trace.deadline).min(),
         };
-        let mut report = self.guard(trace, timeout, async { invoke.invoke(call).await }).await?;
-        if let Some(schema) = output
-            && node.policy.validate.output()
-            && let Err(why) = check_outputs(schema, &report)
-        {
-            let why = format!("an output of `{}` does not fit its own schema: {why}", node.name);
-            report.result = Err(Failure::new(FailureKind::InvalidInput, why));
-        }
+        let work = async {
+            let wrong = |why| Err(Failure::new(FailureKind::InvalidInput, why));
+            if let Some(why) = input.and_then(|schema| schema.check(&message.payload.value()).err()) {
+                return Report::from(wrong(format!("the payload does not fit the input of `{}`: {why}", node.name)));
+            }
+            let mut report = invoke.invoke(call).await;
+            if let Some(why) = output.and_then(|schema| check_outputs(schema, &report).err()) {
+                report.result = wrong(format!("an output of `{}` does not fit its own schema: {why}", node.name));
+            }
+            report
+        };
+        let mut report = self.guard(trace, timeout, work).await?;
         if let Some(bytes) = largest(&report).filter(|bytes| *bytes > self.config.budget.payload) {
             let (used, max) = (bytes as u64, self.config.budget.payload as u64);
             report.result = Err(Failure::limit(FailureKind::Exhausted, "payload", used, max, "`budget.payload`"));
@@ -502,7 +501,7 @@ fn check_outputs(schema: &crate::schema::Schema, report: &Report) -> Result<(), 
         Ok(Outcome::Outputs(outputs)) => outputs.as_slice(),
         _ => &[],
     };
-    report.emitted.iter().chain(returned).try_for_each(|output| schema.check(output.payload.value()))
+    report.emitted.iter().chain(returned).try_for_each(|output| schema.check(&output.payload.value()))
 }
 
 /// The bytes of the largest payload that the node gives.

@@ -47,7 +47,7 @@ pub use graph::{Graph, Kind, Problem};
 pub use handle::Handle;
 pub use join::{Join, OnIncomplete};
 pub use map::{DEFAULT_MAP_CONCURRENCY, MapNode};
-pub use message::{Message, MessageId, Meta, NotJson, Payload};
+pub use message::{MAX_PARSED, Message, MessageId, Meta, NotJson, Payload};
 pub use node::{Call, Failure, FailureKind, Invoke, NodeSpec, Outcome, Output, Receipt, Report, SideEffect, native};
 pub use policy::{
     Backoff, DEFAULT_BACKOFF, DEFAULT_BACKOFF_CAP, DEFAULT_BACKOFF_FACTOR, DEFAULT_RETRIES, DEFAULT_RETRY_ON, DEFAULT_TURNS,

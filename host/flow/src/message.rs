@@ -1,33 +1,50 @@
 //! What travels through a flow: a payload with an identity and an envelope. Values here are cheap to clone and never change.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+
+/// Bytes that a parsed payload may take: a text of the default limit of a payload, made of values of a usual size. Without it
+/// a text of eight megabytes could take gigabytes.
+pub const MAX_PARSED: usize = 128 << 20;
+/// Bytes of a parsed payload that is kept for the next who asks; a larger one is parsed again, for every queue may hold many.
+const KEPT: usize = 16 << 10;
+/// Bytes of a parsed value, with its share of what holds it.
+const VALUE: usize = 64;
+/// Bytes of a map with one entry.
+const MAP: usize = 640;
 
 /// JSON text, checked once when it enters the host and passed on exactly as it was written.
 ///
-/// The parsed value is made on first use and shared by all clones.
+/// A small parsed value is made on first use and shared by all clones.
 #[derive(Clone)]
 pub struct Payload(Arc<Json>);
 
 struct Json {
     text: Box<str>,
+    kept: bool,
     value: OnceLock<Box<Value>>,
 }
 
-/// The text is not JSON, or is nested deeper than 127 levels; the message says where.
+/// The text is not JSON, is nested deeper than 127 levels, or would take more than [`MAX_PARSED`]; the message says where.
 #[derive(Debug, thiserror::Error)]
 #[error("not valid JSON: {0}")]
-pub struct NotJson(#[from] serde_json::Error);
+pub struct NotJson(#[from] pub serde_json::Error);
 
 impl Payload {
-    /// Takes JSON text as it stands, after checking that it is JSON of at most 127 levels.
+    /// Takes JSON text as it stands, after checking that it is JSON of at most 127 levels and of at most [`MAX_PARSED`] bytes
+    /// once it is parsed.
     pub fn parse(text: impl Into<Box<str>>) -> Result<Self, NotJson> {
         let text = text.into();
-        serde_json::from_str::<Checked>(&text)?;
-        Ok(Self::checked(text))
+        let weight = Cell::new(0);
+        let mut deserializer = serde_json::Deserializer::from_str(&text);
+        (&Check(&weight)).deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(Self(Arc::new(Json { text, kept: weight.get() <= KEPT, value: OnceLock::new() })))
     }
 
     /// The text as it was written.
@@ -35,24 +52,25 @@ impl Payload {
         &self.0.text
     }
 
-    /// The parsed value; parsed at the first call.
-    pub fn value(&self) -> &Value {
-        self.0.value.get_or_init(|| {
+    /// The parsed value.
+    pub fn value(&self) -> Cow<'_, Value> {
+        let parse = || {
             let value = serde_json::from_str(&self.0.text);
-            Box::new(value.expect("the constructors checked the text with the same grammar, depth and range of numbers"))
-        })
-    }
-
-    fn checked(text: Box<str>) -> Self {
-        Self(Arc::new(Json { text, value: OnceLock::new() }))
+            value.expect("the constructors checked the text with the same grammar, depth and range of numbers")
+        };
+        match self.0.value.get() {
+            Some(value) => Cow::Borrowed(value),
+            None if self.0.kept => Cow::Borrowed(self.0.value.get_or_init(|| Box::new(parse()))),
+            None => Cow::Owned(parse()),
+        }
     }
 }
 
+/// Of the host's own making.
 impl From<Value> for Payload {
     fn from(value: Value) -> Self {
-        let payload = Self::checked(value.to_string().into());
-        let _ = payload.0.value.set(Box::new(value));
-        payload
+        let text = value.to_string().into();
+        Self(Arc::new(Json { text, kept: true, value: OnceLock::from(Box::new(value)) }))
     }
 }
 
@@ -68,54 +86,98 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Walks JSON without keeping any of it. Unlike [`IgnoredAny`] it goes through serde_json's depth limit.
-struct Checked;
+/// Walks JSON without keeping any of it, through serde_json's depth limit, and adds up what its parsed value would take.
+struct Check<'a>(&'a Cell<usize>);
 
-impl<'de> Deserialize<'de> for Checked {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Checked)
+impl Check<'_> {
+    fn add<E: de::Error>(&self, bytes: usize) -> Result<(), E> {
+        let weight = self.0.get().saturating_add(bytes);
+        self.0.set(weight);
+        if weight > MAX_PARSED {
+            return Err(E::custom(format_args!("parsed, it would take more than {} MiB; use fewer, longer values", MAX_PARSED >> 20)));
+        }
+        Ok(())
     }
 }
 
-impl<'de> Visitor<'de> for Checked {
-    type Value = Self;
+impl<'de> DeserializeSeed<'de> for &Check<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &Check<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        self.add(VALUE)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        self.add(VALUE)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        self.add(VALUE)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        self.add(VALUE)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        self.add(VALUE + text.len())
     }
 
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.add(VALUE)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while items.next_element::<Checked>()?.is_some() {}
-        Ok(self)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.add(VALUE)?;
+        while items.next_element_seed(self)?.is_some() {}
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
-        while entries.next_entry::<IgnoredAny, Checked>()?.is_some() {}
-        Ok(self)
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        self.add(MAP)?;
+        while entries.next_key_seed(Key(self))?.is_some() {
+            entries.next_value_seed(self)?;
+        }
+        Ok(())
+    }
+}
+
+/// A key of a map. serde_json reads some keys of its own as instructions: text under them would be parsed once more, as
+/// something else than the next guest gets to see, and at any depth.
+struct Key<'a>(&'a Check<'a>);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<(), E> {
+        if key.starts_with("$serde_json::private::") {
+            return Err(E::custom("a key may not begin with `$serde_json::private::`"));
+        }
+        self.0.add(VALUE + key.len())
     }
 }
 

@@ -105,7 +105,8 @@ impl Router {
         match &self.0 {
             Choice::Rules { rules, all, env } => choose_by_rules(rules, *all, &env.0, origin, message),
             Choice::Field { path, to, otherwise } => {
-                let found = path.iter().try_fold(message.payload.value(), |value, key| value.get(key));
+                let payload = message.payload.value();
+                let found = path.iter().try_fold(payload.as_ref(), |value, key| value.get(key));
                 let text = match found {
                     Some(Json::String(text)) => Some(text.clone()),
                     Some(Json::Null) | None => None,
@@ -145,10 +146,10 @@ fn choose_by_rules(
     let mut ctx = cel::Context::with_env(Arc::clone(env));
     let uses = |name: &str| rules.iter().filter_map(|rule| rule.when.as_ref()).any(|when| when.references().has_variable(name));
     if uses("payload") {
-        ctx.add_variable_from_value("payload", to_cel(message.payload.value()));
+        ctx.add_variable_from_value("payload", to_cel(&message.payload.value()));
     }
     if uses("meta") {
-        let entries = message.meta.entries().iter().map(|(key, value)| (key.clone(), to_cel(value.value())));
+        let entries = message.meta.entries().iter().map(|(key, value)| (key.clone(), to_cel(&value.value())));
         ctx.add_variable_from_value("meta", cel_map(entries));
     }
     let text = |text: &str| Value::String(Arc::new(text.to_owned()));

@@ -268,7 +268,7 @@ impl Step<'_> {
         error.node = node.map(|node| Arc::clone(&self.node(node).name));
         let mut detail = json!({ "limit": limit, "used": used, "max": max });
         if let Some(partial) = partial {
-            detail["partial"] = partial.value().clone();
+            detail["partial"] = partial.value().into_owned();
         }
         error.detail = Some(detail);
         self.end(Terminal { end: End::BudgetExhausted, outputs: 0, error: Some(error) });

@@ -116,7 +116,7 @@ impl Step<'_> {
         let name = Arc::clone(&self.node(join).name);
         let mut error = TraceError::new(code, format!("join `{name}`: {why}"));
         error.node = Some(name);
-        error.detail = missing.map(|missing| missing.value().clone());
+        error.detail = missing.map(|missing| missing.value().into_owned());
         self.end(Terminal { end: End::Failed, outputs: 0, error: Some(error) });
     }
 

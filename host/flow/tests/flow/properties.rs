@@ -108,7 +108,7 @@ proptest! {
                     }
                     None => prop_assert_eq!(terminal.end, End::Failed),
                 }
-                let mut outputs: Vec<Value> = outputs.iter().map(|payload| payload.value().clone()).collect();
+                let mut outputs: Vec<Value> = outputs.iter().map(|payload| payload.value().into_owned()).collect();
                 outputs.sort_by_key(ToString::to_string);
                 results.push((terminal.end.name().to_owned(), outputs));
                 prop_assert_eq!(count(&recorder, trace, "ended"), 1);

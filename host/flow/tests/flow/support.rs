@@ -21,7 +21,7 @@ pub(crate) fn echo() -> Arc<dyn Invoke> {
 
 /// Computes a value from the payload.
 pub(crate) fn compute(function: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Arc<dyn Invoke> {
-    native(move |call| Ok(Outcome::one(function(call.message.payload.value()).into())))
+    native(move |call| Ok(Outcome::one(function(&call.message.payload.value()).into())))
 }
 
 /// Emits each item of an array.
@@ -137,7 +137,7 @@ pub(crate) async fn submit(flow: &Flow, trace: &str, value: Value) -> Handle {
 /// Submits one value and waits for the end.
 pub(crate) async fn run(flow: &Flow, value: Value) -> (Vec<Value>, Terminal) {
     let (outputs, terminal) = submit(flow, "trace", value).await.finish().await;
-    (outputs.iter().map(|payload| payload.value().clone()).collect(), terminal)
+    (outputs.iter().map(|payload| payload.value().into_owned()).collect(), terminal)
 }
 
 /// As [`run`], for a flow that completes.
@@ -165,7 +165,7 @@ pub(crate) fn chain(nodes: &[(&str, Arc<dyn Invoke>)]) -> Builder {
 /// The next item that is an output.
 pub(crate) async fn next_output(handle: &mut Handle) -> Value {
     match handle.next().await {
-        Some(Item::Output { message, .. }) => message.payload.value().clone(),
+        Some(Item::Output { message, .. }) => message.payload.value().into_owned(),
         other => panic!("expected an output, got {other:?}"),
     }
 }

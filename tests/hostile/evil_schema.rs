@@ -25,7 +25,7 @@ const SCHEMAS: [(&str, Fate); 10] = [
     ("remote", Fate::Schema("not a usable JSON Schema: ")),
     ("file", Fate::Schema("not a usable JSON Schema: ")),
     ("deep", Fate::Plugin("has 80004 bytes, more than 65536")),
-    ("huge", Fate::Plugin("has 1048589 bytes, more than 65536")),
+    ("huge", Fate::Plugin("has 131085 bytes, more than 65536")),
 ];
 
 /// The guest describes the one node whose number is how many calls to the host it has left.

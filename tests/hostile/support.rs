@@ -211,7 +211,7 @@ impl Ended {
     /// The payloads that left the flow.
     pub(crate) fn outputs(&self) -> Vec<Value> {
         let output = |item: &Item| match item {
-            Item::Output { message, .. } => Some(message.payload.value().clone()),
+            Item::Output { message, .. } => Some(message.payload.value().into_owned()),
             Item::Chunk { .. } | Item::Progress { .. } | Item::End(_) => None,
         };
         self.items.iter().filter_map(output).collect()

@@ -150,6 +150,7 @@ fn limits() -> Vec<Row> {
         row("stdio", &|limits| bytes(limits.stdio)),
         row("log_lines", &|limits| limits.log_lines.to_string()),
         row("log_line", &|limits| bytes(limits.log_line)),
+        row("chunk", &|limits| bytes(limits.chunk)),
         row("emits", &|limits| limits.emits.to_string()),
         row("emit", &|limits| bytes(limits.emit)),
         row("result", &|limits| bytes(limits.result)),

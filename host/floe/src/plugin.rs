@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use floe_flow::{End, Event, EventKind, Graph, Item, Observer, Payload, Policy, Receipt, Submission};
-use floe_sandbox::{Grants, Inspection, Limits, Plugin, Sandbox, inspect};
+use floe_sandbox::{Grants, Inspection, Limits, Plugin, Sandbox, inspect, plain};
 use serde_json::{Value, json};
 
 use crate::builder;
@@ -66,7 +66,7 @@ type Rows = Vec<[String; 5]>;
 fn members(plugin: &Plugin) -> (Rows, Rows) {
     let shape = |schema: Option<&Value>| {
         let title = schema.and_then(|schema| schema.get("title").or_else(|| schema.get("type")));
-        title.and_then(Value::as_str).unwrap_or("anything").to_owned()
+        plain(title.and_then(Value::as_str).unwrap_or("anything"), 64)
     };
     let row = |name: &str, input, output, effect, description: &str| {
         let effect = json!(effect).as_str().unwrap_or_default().to_owned();

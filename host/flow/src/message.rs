@@ -94,7 +94,10 @@ impl Check<'_> {
         let weight = self.0.get().saturating_add(bytes);
         self.0.set(weight);
         if weight > MAX_PARSED {
-            return Err(E::custom(format_args!("parsed, it would take more than {} MiB; use fewer, longer values", MAX_PARSED >> 20)));
+            return Err(E::custom(format_args!(
+                "parsed, it would take more than {} MiB; use fewer, longer values",
+                MAX_PARSED >> 20
+            )));
         }
         Ok(())
     }

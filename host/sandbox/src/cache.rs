@@ -38,6 +38,7 @@ impl Cache {
         // Fails unless the directory is this user's own.
         restrict(directory, 0o700)?;
         let key = Key::new(read_or_make_key(directory)?);
+        check_owner(directory)?;
         let mut hasher = Sha256Hasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let fingerprint = format!("{:x}", hasher.0.finalize());
@@ -165,6 +166,26 @@ fn restrict(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
     #[cfg(not(unix))]
     let _ = (path, mode);
+    Ok(())
+}
+
+/// Root may use anybody's files: a directory or key that somebody else prepared would let them choose what code runs.
+fn check_owner(directory: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // Whoever we are, this file is ours.
+        let probe = directory.join(format!("{}.{UNFINISHED}", nonce()?));
+        let us = private_file(&probe)?.metadata()?.uid();
+        fs::remove_file(&probe)?;
+        for path in [directory, &directory.join(KEY_FILE)] {
+            if fs::symlink_metadata(path)?.uid() != us {
+                return Err(io::Error::other(format!("`{}` belongs to another user; remove it", path.display())));
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = directory;
     Ok(())
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Loaded {
     pub(crate) pre: InstancePre<State>,
     pub(crate) node: Option<node::GuestIndices>,
     pub(crate) toolset: Option<toolset::GuestIndices>,
+    /// What an instance takes of the sandbox's room.
+    pub(crate) places: u32,
     /// Keeps time ticking for the instances.
     pub(crate) core: Arc<Core>,
 }
@@ -90,7 +92,7 @@ pub(crate) struct Function {
     pub(crate) config: Payload,
     /// Calls that one instance serves.
     pub(crate) reuse: u32,
-    pub(crate) pool: Pool,
+    pub(crate) pool: Arc<Pool>,
 }
 
 impl Invoke for Function {
@@ -124,12 +126,19 @@ impl Function {
         let running = Running::new(call, &id, deadline, &identity.limits);
 
         let warm = if self.reuse > 1 { self.pool.take(&ctx.origin().tenant) } else { None };
-        let (mut store, guest, calls) = match warm {
+        // The places come before the store, so that they are dropped after it.
+        let (places, mut store, guest, calls) = match warm {
             Some(mut warm) => {
                 warm.store.data_mut().begin(running);
-                (warm.store, Some(warm.guest), warm.calls)
+                (warm.places, warm.store, Some(warm.guest), warm.calls)
             }
-            None => (self.loaded.store(running), None, 0),
+            None => match self.loaded.core.room.take(self.loaded.places) {
+                Ok(places) => (places, self.loaded.store(running), None, 0),
+                Err(full) => {
+                    let receipt = Receipt { wall: started.elapsed(), ..Receipt::default() };
+                    return Report { result: Err(full.failure()), emitted: Vec::new(), receipt };
+                }
+            },
         };
         begin(&mut store, given.fuel);
         let request =
@@ -151,7 +160,7 @@ impl Function {
         if let Some(guest) = kept.filter(|_| calls + 1 < self.reuse) {
             // A waiting instance keeps nothing of the trace that it served.
             store.data_mut().call.ctx = None;
-            self.pool.put(Arc::clone(&ctx.origin().tenant), store, guest, calls + 1);
+            self.pool.put(Arc::clone(&ctx.origin().tenant), store, guest, calls + 1, places);
         } else {
             drop(store);
         }
@@ -185,15 +194,7 @@ impl Function {
     ) -> wasmtime::Result<(Guest, Answer)> {
         let guest = match guest {
             Some(guest) => guest,
-            None => match self.loaded.instantiate(store, &self.target).await {
-                Ok(guest) => guest,
-                Err(error) => {
-                    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-                        self.pool.clear();
-                    }
-                    return Err(error);
-                }
-            },
+            None => self.loaded.instantiate(store, &self.target).await?,
         };
         let config = self.config.text();
         let answer = match (&guest, &self.target) {

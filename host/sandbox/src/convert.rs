@@ -8,7 +8,7 @@ use floe_flow::{Failure, FailureKind, Outcome, Output, Payload, SideEffect};
 use crate::bindings::exports::floe::plugin::node;
 use crate::bindings::floe::plugin::types;
 use crate::state::Identity;
-use crate::text::{is_name, plain};
+use crate::text::{is_format, is_name, plain};
 
 /// A failure's message; the contract says so.
 const MAX_MESSAGE: usize = 4 << 10;
@@ -20,6 +20,9 @@ const MAX_META: usize = 64;
 const MAX_LABEL: usize = 256;
 /// More successors than a node has.
 const MAX_TO: usize = 256;
+/// What the host holds for a field or a name beside its text: structures and allocations, rounded up. Messages have a limit
+/// in number.
+const OVERHEAD: usize = 128;
 
 /// What is wrong with a value of the guest's, as a clause.
 #[derive(Debug)]
@@ -47,14 +50,20 @@ pub(crate) fn successors(to: Vec<String>) -> Result<Vec<String>, Wrong> {
     if to.len() > MAX_TO {
         return Err(Wrong(format!("{} names of successors are more than {MAX_TO}", to.len())));
     }
-    match to.iter().find(|name| !is_name(name)) {
-        Some(name) => Err(Wrong(format!("`{}` is no name of a successor", plain(name, 64)))),
-        None => Ok(to),
+    for (index, name) in to.iter().enumerate() {
+        if !is_name(name) {
+            return Err(Wrong(format!("`{}` is no name of a successor", plain(name, 64))));
+        }
+        if to[..index].contains(name) {
+            return Err(Wrong(format!("the successor `{name}` is named twice")));
+        }
     }
+    Ok(to)
 }
 
-fn label(what: &str, label: String) -> Result<String, Wrong> {
-    if label.is_empty() || label.len() > MAX_LABEL || label.chars().any(char::is_control) {
+/// A short text that people and programs tell things apart by.
+pub(crate) fn label(what: &str, label: String) -> Result<String, Wrong> {
+    if label.is_empty() || label.len() > MAX_LABEL || label.chars().any(|char| char.is_control() || is_format(char)) {
         return Err(Wrong(format!("{what} is not a text of 1 to {MAX_LABEL} bytes without control characters")));
     }
     Ok(label)
@@ -62,11 +71,11 @@ fn label(what: &str, label: String) -> Result<String, Wrong> {
 
 /// Bytes of an emission beside its payload.
 pub(crate) fn size(meta: &[types::FieldResult], to: &[String]) -> usize {
-    let meta: usize = meta.iter().map(|(key, value)| key.len() + value.len()).sum();
-    meta + to.iter().map(String::len).sum::<usize>()
+    let meta: usize = meta.iter().map(|(key, value)| key.len() + value.len() + OVERHEAD).sum();
+    meta + to.iter().map(|name| name.len() + OVERHEAD).sum::<usize>()
 }
 
-/// Bytes of a message.
+/// Bytes that a message takes in the host.
 pub(crate) fn output_size(output: &types::Output) -> usize {
     output.payload.len() + size(&output.meta, &output.to) + output.topic.as_ref().map_or(0, String::len)
 }
@@ -137,7 +146,7 @@ pub(crate) fn failure_from_guest(failure: types::Failure) -> Failure {
         message: if message.trim().is_empty() { "the plugin failed and did not say why".to_owned() } else { message },
         retry_after: failure.retry_after_ms.map(Duration::from_millis),
         // What is not JSON is no use to a program.
-        detail: detail.and_then(|detail| serde_json::from_str(&detail).ok()),
+        detail: detail.and_then(|detail| Payload::parse(detail).ok()).map(|detail| detail.value().into_owned()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use floe_flow::{NodeSpec, SideEffect};
+use floe_flow::{NodeSpec, NotJson, Payload, SideEffect};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,6 +17,8 @@ pub const MAX_SPECS: usize = 256;
 pub const MAX_DESCRIPTION: usize = 4 << 10;
 /// Bytes of a schema: types of a large API; and what the flow is willing to compile.
 pub const MAX_SCHEMA: usize = 64 << 10;
+/// Bytes of all that a plugin says of itself: parsed, they take the host some ten times as much for as long as it is loaded.
+pub const MAX_TOTAL: usize = 1 << 20;
 /// Tags, and scopes, of a node or tool.
 pub const MAX_TAGS: usize = 32;
 /// Bytes of a tag or scope.
@@ -49,6 +51,7 @@ pub struct ToolSpec {
 
 pub(crate) fn nodes(specs: Vec<node::Spec>) -> Result<Vec<NodeSpec>, Error> {
     check_names("node", specs.iter().map(|spec| spec.name.as_str()))?;
+    check_total("nodes", specs.iter().flat_map(|spec| [&spec.input, &spec.output, &spec.config, &spec.hints]))?;
     specs.into_iter().map(node).collect()
 }
 
@@ -69,6 +72,7 @@ fn node(spec: node::Spec) -> Result<NodeSpec, Error> {
 
 pub(crate) fn tools(specs: Vec<toolset::Spec>) -> Result<Vec<ToolSpec>, Error> {
     check_names("tool", specs.iter().map(|spec| spec.name.as_str()))?;
+    check_total("tools", specs.iter().flat_map(|spec| [&spec.output, &spec.config, &spec.hints]))?;
     specs.into_iter().map(tool).collect()
 }
 
@@ -105,6 +109,14 @@ fn check_names<'a>(what: &str, names: impl ExactSizeIterator<Item = &'a str>) ->
     Ok(())
 }
 
+fn check_total<'a>(what: &str, texts: impl Iterator<Item = &'a Option<String>>) -> Result<(), Error> {
+    let total: usize = texts.flatten().map(String::len).sum();
+    if total > MAX_TOTAL {
+        return Err(Error::Description(format!("the schemas and hints of its {what} have {total} bytes, more than {MAX_TOTAL}")));
+    }
+    Ok(())
+}
+
 fn schema(text: Option<String>, place: impl Fn() -> String) -> Result<Option<Value>, Error> {
     text.map(|text| json(&text, place)).transpose()
 }
@@ -121,7 +133,11 @@ fn json(text: &str, place: impl Fn() -> String) -> Result<Value, Error> {
     if text.len() > MAX_SCHEMA {
         return Err(Error::Description(format!("{} has {} bytes, more than {MAX_SCHEMA}", place(), text.len())));
     }
-    serde_json::from_str(text).map_err(|error| Error::Description(format!("{} is not valid JSON: {error}", place())))
+    // With the checks of a payload.
+    match Payload::parse(text) {
+        Ok(json) => Ok(json.value().into_owned()),
+        Err(NotJson(error)) => Err(Error::Description(format!("{} is not valid JSON: {error}", place()))),
+    }
 }
 
 fn tags(tags: &[String], place: impl Fn() -> String) -> Result<Vec<String>, Error> {
@@ -167,6 +183,10 @@ mod tests {
         let schema = format!("\"{}\"", "x".repeat(MAX_SCHEMA));
         let error = refusal(node::Spec { output: Some(schema), ..spec("large") });
         assert!(error.ends_with("the output schema of node `large` has 65538 bytes, more than 65536"), "{error}");
+        let schema = format!("\"{}\"", "x".repeat(MAX_SCHEMA - 2));
+        let all = (0..17).map(|number| node::Spec { input: Some(schema.clone()), ..spec(&number.to_string()) }).collect();
+        let error = nodes(all).expect_err("it is refused").to_string();
+        assert!(error.ends_with("hints of its nodes have 1114112 bytes, more than 1048576"), "{error}");
         let error = refusal(node::Spec { tags: vec![String::new(); MAX_TAGS + 1], ..spec("tagged") });
         assert!(error.ends_with("the tags of node `tagged` are 33, more than 32"), "{error}");
         let error = refusal(node::Spec { hints: Some("1".to_owned()), ..spec("hinted") });

@@ -26,8 +26,13 @@ pub const MAX_TABLE_ELEMENTS: u64 = 1 << 16;
 pub const MAX_INSTANCES: u32 = 256;
 /// The most tables of one component, whatever the limits say.
 pub const MAX_TABLES: u32 = 64;
+/// The most bytes of one request for randomness, whatever the limits say: the host makes them.
+pub const MAX_RANDOM: u64 = 16 << 20;
 /// The most memories of one component, whatever the limits say.
 pub const MAX_MEMORIES: u32 = 32;
+
+/// Tables that come with a place of a memory: a usual component has one or two.
+pub(crate) const TABLES_PER_PLACE: u32 = 4;
 
 /// Bytes of a memory that are cleared by hand and stay resident in the slot when an instance goes: clearing what a small call
 /// touched is cheaper than giving the pages back and faulting them in again.
@@ -81,7 +86,8 @@ fn features(config: &mut wasmtime::Config) {
         .cranelift_nan_canonicalization(true);
 }
 
-/// Every maximum is set; the totals follow from the number of live components at the sizes of a usual component.
+/// Every maximum is set. An instance takes as many of the `instances` places as it has memories (see `pool`), so that none of
+/// the totals is ever reached.
 fn pool(instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
@@ -89,10 +95,10 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .max_core_instances_per_component(MAX_INSTANCES)
         .max_memories_per_component(MAX_MEMORIES)
         .max_tables_per_component(MAX_TABLES)
-        // Three to five core instances, one memory, one or two tables; room for a few that have more.
-        .total_core_instances(instances.saturating_mul(5).saturating_add(MAX_INSTANCES))
-        .total_memories(instances.saturating_add(MAX_MEMORIES))
-        .total_tables(instances.saturating_mul(2).saturating_add(MAX_TABLES))
+        // Counted only; the memory for them is allocated as they come.
+        .total_core_instances(instances.saturating_mul(MAX_INSTANCES))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(TABLES_PER_PLACE))
         // One call is one stack; a component's instantiation runs on one too, before its call.
         .total_stacks(instances)
         .total_gc_heaps(0)

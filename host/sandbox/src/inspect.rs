@@ -99,14 +99,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, Error> {
         imports: Imports::default(),
         counts: Counts::default(),
     };
-    let damaged = |error: &wasmparser::BinaryReaderError| Error::Damaged {
-        offset: number(error.offset()),
-        size: number(bytes.len()),
-        reason: error.message().to_owned(),
-    };
-    let mut depth = 0_u32;
+    let damaged = |Unreadable { offset, reason }| Error::Damaged { offset: number(offset), size: number(bytes.len()), reason };
+    let (mut depth, mut names) = (0_u32, 0);
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(|error| damaged(&error))?;
+        let payload = payload.map_err(|error| damaged(error.into()))?;
         match &payload {
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
@@ -114,10 +110,22 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, Error> {
         }
         count(&payload, &mut inspection.counts);
         if depth == 1 {
-            name(payload, &mut inspection).map_err(|error| damaged(&error))?;
+            name(payload, &mut names, &mut inspection).map_err(damaged)?;
         }
     }
     Ok(inspection)
+}
+
+/// What cannot be read, and where.
+struct Unreadable {
+    offset: usize,
+    reason: String,
+}
+
+impl From<wasmparser::BinaryReaderError> for Unreadable {
+    fn from(error: wasmparser::BinaryReaderError) -> Self {
+        Self { offset: error.offset(), reason: error.message().to_owned() }
+    }
 }
 
 /// Counts what the payload announces, at any depth.
@@ -134,12 +142,30 @@ fn count(payload: &Payload<'_>, counts: &mut Counts) {
     }
 }
 
+/// More names than any component has at its outside.
+const MAX_NAMES: usize = 10_000;
+
+/// What the component model allows in the name of an import or export, and people can read. Everything that is made of a name
+/// later, for a terminal, a log or a file, relies on this.
+fn check_name(name: &str, offset: usize, known: &mut usize) -> Result<(), Unreadable> {
+    *known += 1;
+    if *known > MAX_NAMES {
+        return Err(Unreadable { offset, reason: format!("it has more than {MAX_NAMES} imports and exports") });
+    }
+    match name.chars().find(|char| !char.is_ascii_graphic()) {
+        Some(char) => Err(Unreadable { offset, reason: format!("the name of an import or export contains {char:?}") }),
+        None => Ok(()),
+    }
+}
+
 /// Takes down the names of the outermost component's imports and exports.
-fn name(payload: Payload<'_>, inspection: &mut Inspection) -> Result<(), wasmparser::BinaryReaderError> {
+fn name(payload: Payload<'_>, known: &mut usize, inspection: &mut Inspection) -> Result<(), Unreadable> {
     match payload {
         Payload::ComponentImportSection(section) => {
-            for import in section {
-                let ComponentExternName { name, .. } = import?.name;
+            for import in section.into_iter_with_offsets() {
+                let (offset, import) = import?;
+                let ComponentExternName { name, .. } = import.name;
+                check_name(name, offset, known)?;
                 let class = classify(name);
                 if let (Class::Contract, Some(interface)) = (class, Interface::parse(name)) {
                     inspection.contract.insert(interface.version.unwrap_or_default().to_owned());
@@ -148,8 +174,10 @@ fn name(payload: Payload<'_>, inspection: &mut Inspection) -> Result<(), wasmpar
             }
         }
         Payload::ComponentExportSection(section) => {
-            for export in section {
-                let ComponentExternName { name, .. } = export?.name;
+            for export in section.into_iter_with_offsets() {
+                let (offset, export) = export?;
+                let ComponentExternName { name, .. } = export.name;
+                check_name(name, offset, known)?;
                 if let Some(interface) = Interface::parse(name).filter(|interface| interface.package == "floe:plugin") {
                     inspection.contract.insert(interface.version.unwrap_or_default().to_owned());
                     inspection.node |= interface.name == "node";

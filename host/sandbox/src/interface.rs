@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::Error;
 use crate::inspect::Inspection;
+use crate::text::is_name;
 
 /// The version of `floe:plugin` that this host serves.
 pub const CONTRACT: &str = "0.1.0";
@@ -129,7 +130,10 @@ fn refuse(import: &str, plugin: &str, grants: &Grants) -> Error {
     let import_name = import.to_owned();
     let (key, line) = match (classify(import), Interface::parse(import)) {
         (Class::Capability, Some(interface)) => grant(interface.name),
-        (Class::Wasi, Some(interface)) => grant(interface.package.trim_start_matches("wasi:")),
+        // The key is suggested for a file: nothing but a name may get there.
+        (Class::Wasi, Some(interface)) if is_name(interface.package.trim_start_matches("wasi:")) => {
+            grant(interface.package.trim_start_matches("wasi:"))
+        }
         _ => return Error::UnknownImport { import: import_name },
     };
     if grants.0.contains(&key) {

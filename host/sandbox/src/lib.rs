@@ -34,14 +34,16 @@ mod trusted;
 
 pub use bench::Raw;
 pub use cache::DEFAULT_CACHE_BYTES;
-pub use describe::{MAX_DESCRIPTION, MAX_SCHEMA, MAX_SPECS, MAX_TAG, MAX_TAGS, ToolSpec};
+pub use describe::{MAX_DESCRIPTION, MAX_SCHEMA, MAX_SPECS, MAX_TAG, MAX_TAGS, MAX_TOTAL, ToolSpec};
 pub use engine::{
-    ASYNC_STACK, FUEL_YIELD, MAX_INSTANCES, MAX_MEMORIES, MAX_MEMORY, MAX_TABLE_ELEMENTS, MAX_TABLES, TICK, WASM_STACK,
+    ASYNC_STACK, FUEL_YIELD, MAX_INSTANCES, MAX_MEMORIES, MAX_MEMORY, MAX_RANDOM, MAX_TABLE_ELEMENTS, MAX_TABLES, TICK,
+    WASM_STACK,
 };
 pub use error::Error;
 pub use inspect::{Counts, Imports, Inspection, inspect};
 pub use interface::{CONTRACT, Grants};
 pub use limits::*;
 pub use plugin::Plugin;
-pub use pool::MAX_IDLE;
+pub use pool::{MAX_IDLE, MAX_IDLE_BYTES};
 pub use sandbox::{Config, DEFAULT_POOL, Sandbox};
+pub use text::plain;

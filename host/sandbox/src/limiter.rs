@@ -59,6 +59,11 @@ impl Limiter {
         self.refused = None;
     }
 
+    /// Bytes held now.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
+    }
+
     fn charge(&mut self, bytes: u64) -> bool {
         let wanted = self.held.saturating_add(bytes);
         if wanted > self.max {

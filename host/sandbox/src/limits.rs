@@ -50,6 +50,8 @@ pub const DEFAULT_STDIO: u64 = 64 * KIB;
 pub const DEFAULT_LOG_LINES: u32 = 100;
 /// One screen of text; the same for all fields of a line together.
 pub const DEFAULT_LOG_LINE: u64 = 4 * KIB;
+/// A page of text; 64 of them wait for a reader that is slow.
+pub const DEFAULT_CHUNK: u64 = 64 * KIB;
 /// A call that splits a long document emits some thousands.
 pub const DEFAULT_EMITS: u32 = 10_000;
 /// All emissions of a call together: the document and its envelopes.
@@ -102,6 +104,8 @@ pub struct Limits {
     pub log_lines: u32,
     /// Bytes of a log line and of its fields; the rest is cut.
     pub log_line: u64,
+    /// Bytes of a piece of a stream, or of progress.
+    pub chunk: u64,
     /// Emissions a call; and, counted apart, outputs of its result.
     pub emits: u32,
     /// Bytes of all emissions a call.
@@ -192,6 +196,7 @@ impl Limits {
             stdio: DEFAULT_STDIO,
             log_lines: DEFAULT_LOG_LINES,
             log_line: DEFAULT_LOG_LINE,
+            chunk: DEFAULT_CHUNK,
             emits: DEFAULT_EMITS,
             emit: DEFAULT_EMIT,
             result: DEFAULT_RESULT,

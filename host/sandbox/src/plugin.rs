@@ -75,7 +75,7 @@ impl Plugin {
             target,
             config: config.clone(),
             reuse,
-            pool: Pool::new(self.loaded.core.idle.clone()),
+            pool: Pool::new(&self.loaded.core.room),
         })
     }
 
@@ -102,6 +102,8 @@ impl Plugin {
 
 async fn ask(loaded: &Loaded, seed: &str) -> Result<(Vec<NodeSpec>, Vec<ToolSpec>), Error> {
     let limits = &loaded.identity.limits;
+    // Before the store, so that it is dropped after it.
+    let _places = loaded.core.room.wait(loaded.places).await.map_err(|full| Error::Describe(full.failure()))?;
     let deadline = after(Instant::now(), limits.wall);
     let mut store = loaded.store(Running::describe(deadline, Random::new([seed, "", ""], limits.random)));
     begin(&mut store, limits.fuel);

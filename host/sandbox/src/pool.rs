@@ -1,16 +1,44 @@
-//! Instances that wait for their next call: those of one node of a flow, each for one tenant.
+//! Room for instances: who runs, who waits for its next call, and who makes way.
+//!
+//! Every instance holds places of the engine's memory slots from before it is made until after it is gone, so that the engine
+//! never runs out by surprise. An instance between two calls holds them too, but gives way to one that is to run.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use floe_flow::{Failure, FailureKind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use wasmtime::Store;
 
 use crate::call::Guest;
+use crate::engine::TICK;
 use crate::state::State;
 
 /// Waiting instances of one node: enough for every core of a large machine. The longest waiting goes first.
 pub const MAX_IDLE: usize = 32;
+/// Bytes that waiting instances hold together, in all of a sandbox; the longest waiting goes first.
+pub const MAX_IDLE_BYTES: u64 = 1 << 30;
+
+/// The places of one instance. To be dropped after its store.
+pub(crate) type Places = OwnedSemaphorePermit;
+
+/// Nothing waits that could make way, and all places are taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Full {
+    places: u32,
+    all: u32,
+}
+
+/// All places of a sandbox.
+#[derive(Debug)]
+pub(crate) struct Room {
+    free: Arc<Semaphore>,
+    all: u32,
+    pools: Mutex<Vec<Weak<Pool>>>,
+    waiting_bytes: AtomicU64,
+}
 
 /// An instance between two calls.
 pub(crate) struct Warm {
@@ -18,82 +46,136 @@ pub(crate) struct Warm {
     pub(crate) guest: Guest,
     /// Calls that it has served.
     pub(crate) calls: u32,
+    /// After the store, so that its slots are free before its places are.
+    pub(crate) places: Places,
     /// Whose it is: another tenant never gets it.
-    tenant: Arc<str>,
-    /// Its place among all waiting instances of the sandbox.
-    _idle: Idle,
+    pub(crate) tenant: Arc<str>,
+    since: Instant,
+    bytes: u64,
 }
 
 /// The waiting instances of one node.
 pub(crate) struct Pool {
     warm: Mutex<VecDeque<Warm>>,
-    idle: IdleCount,
+    room: Arc<Room>,
 }
 
-/// How many instances wait, over all nodes, so that waiting ones never take the room of running ones.
-#[derive(Debug, Clone)]
-pub(crate) struct IdleCount {
-    count: Arc<AtomicU32>,
-    max: u32,
-}
+// === impl Full ===
 
-struct Idle(Arc<AtomicU32>);
-
-impl IdleCount {
-    pub(crate) fn new(max: u32) -> Self {
-        Self { count: Arc::default(), max }
-    }
-
-    fn take(&self) -> Option<Idle> {
-        let more = |count| (count < self.max).then_some(count + 1);
-        self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Idle(Arc::clone(&self.count)))
+impl Full {
+    /// What whoever called is told: to come back.
+    pub(crate) fn failure(self) -> Failure {
+        let Self { places, all } = self;
+        let what = if places == 1 { "another instance".to_owned() } else { format!("an instance with {places} memories") };
+        let message = format!("no room for {what}: {all} run at once at most, each memory counted");
+        let mut failure = Failure::new(FailureKind::Busy, message);
+        failure.retry_after = Some(TICK);
+        failure
     }
 }
 
-impl Drop for Idle {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+// === impl Room ===
+
+impl Room {
+    /// Room for `all` instances of one memory each.
+    pub(crate) fn new(all: u32) -> Arc<Self> {
+        let free = Arc::new(Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self { free, all, pools: Mutex::default(), waiting_bytes: AtomicU64::new(0) })
+    }
+
+    /// Places for an instance that is to run now; waiting ones make way.
+    pub(crate) fn take(&self, places: u32) -> Result<Places, Full> {
+        loop {
+            if let Ok(places) = Arc::clone(&self.free).try_acquire_many_owned(places) {
+                return Ok(places);
+            }
+            if !self.evict() {
+                return Err(Full { places, all: self.all });
+            }
+        }
+    }
+
+    /// The same for somebody who can wait.
+    pub(crate) async fn wait(&self, places: u32) -> Result<Places, Full> {
+        match self.take(places) {
+            Err(full) if places <= self.all => Arc::clone(&self.free).acquire_many_owned(places).await.map_err(|_| full),
+            taken => taken,
+        }
+    }
+
+    /// Drops the instance that has waited longest; false if none waits.
+    fn evict(&self) -> bool {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let pools: Vec<Arc<Pool>> = pools.iter().filter_map(Weak::upgrade).collect();
+        let longest = pools.iter().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(since, _)| *since);
+        let dropped = longest.and_then(|(_, pool)| pool.pop());
+        dropped.is_some()
     }
 }
+
+// === impl Pool ===
 
 impl Pool {
-    pub(crate) fn new(idle: IdleCount) -> Self {
-        Self { warm: Mutex::default(), idle }
+    pub(crate) fn new(room: &Arc<Room>) -> Arc<Self> {
+        let pool = Arc::new(Self { warm: Mutex::default(), room: Arc::clone(room) });
+        let mut pools = room.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(&pool));
+        pool
     }
 
     /// An instance that waits for a call of this tenant: the one that came last, whose memory is still in the caches.
     pub(crate) fn take(&self, tenant: &str) -> Option<Warm> {
-        let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = warm.iter().rposition(|warm| *warm.tenant == *tenant)?;
-        warm.remove(at)
+        let warm = {
+            let mut warm = self.lock();
+            let at = warm.iter().rposition(|warm| *warm.tenant == *tenant)?;
+            warm.remove(at)?
+        };
+        self.room.waiting_bytes.fetch_sub(warm.bytes, Ordering::Relaxed);
+        Some(warm)
     }
 
-    /// Keeps the instance, or drops it where too many wait already.
-    pub(crate) fn put(&self, tenant: Arc<str>, store: Store<State>, guest: Guest, calls: u32) {
-        let mut dropped = None;
-        let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
-        if warm.len() >= MAX_IDLE {
-            dropped = warm.pop_front();
+    /// Keeps the instance. Others make way if too many wait, or with too much memory; it itself does if there are no others.
+    pub(crate) fn put(&self, tenant: Arc<str>, store: Store<State>, guest: Guest, calls: u32, places: Places) {
+        let bytes = store.data().limiter.held();
+        let waiting = self.room.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let count = {
+            let mut warm = self.lock();
+            warm.push_back(Warm { store, guest, calls, places, tenant, since: Instant::now(), bytes });
+            warm.len()
+        };
+        if count > MAX_IDLE {
+            self.pop();
         }
-        if let Some(idle) = self.idle.take() {
-            warm.push_back(Warm { store, guest, calls, tenant, _idle: idle });
+        if waiting > MAX_IDLE_BYTES {
+            while self.room.waiting_bytes.load(Ordering::Relaxed) > MAX_IDLE_BYTES && self.room.evict() {}
         }
-        // Memory is cleared after the lock is free.
-        drop(warm);
-        drop(dropped);
     }
 
-    /// Drops all that wait: their room is needed.
-    pub(crate) fn clear(&self) {
-        let warm = std::mem::take(&mut *self.warm.lock().unwrap_or_else(PoisonError::into_inner));
-        drop(warm);
+    fn oldest(&self) -> Option<Instant> {
+        self.lock().front().map(|warm| warm.since)
+    }
+
+    /// Takes the longest waiting out. Its memory is cleared by whoever drops it, after the lock is free.
+    fn pop(&self) -> Option<Warm> {
+        let warm = self.lock().pop_front()?;
+        self.room.waiting_bytes.fetch_sub(warm.bytes, Ordering::Relaxed);
+        Some(warm)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Warm>> {
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
     }
 }
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let waiting = self.warm.lock().unwrap_or_else(PoisonError::into_inner).len();
-        f.debug_struct("Pool").field("waiting", &waiting).finish_non_exhaustive()
+        f.debug_struct("Pool").field("waiting", &self.lock().len()).finish_non_exhaustive()
     }
 }

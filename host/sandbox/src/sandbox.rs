@@ -14,13 +14,15 @@ use crate::Error;
 use crate::bindings::exports::floe::plugin::{node, toolset};
 use crate::cache::Cache;
 use crate::call::Loaded;
-use crate::engine::{MAX_INSTANCES, MAX_MEMORIES, MAX_MEMORY, MAX_TABLE_ELEMENTS, MAX_TABLES, Ticker, engine};
+use crate::engine::{
+    MAX_INSTANCES, MAX_MEMORIES, MAX_MEMORY, MAX_RANDOM, MAX_TABLE_ELEMENTS, MAX_TABLES, TABLES_PER_PLACE, Ticker, engine,
+};
 use crate::inspect::{Inspection, inspect};
 use crate::interface::{Grants, admit};
 use crate::limits::Limits;
 use crate::link::linker;
 use crate::plugin::Plugin;
-use crate::pool::IdleCount;
+use crate::pool::Room;
 use crate::state::{Identity, State};
 
 /// Live instances at once. Each takes six of the kernel's 65 530 mappings and some 30 KiB, more where the guest uses more.
@@ -60,13 +62,13 @@ pub struct Sandbox {
 pub(crate) struct Core {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<State>,
-    pub(crate) idle: IdleCount,
+    pub(crate) room: Arc<Room>,
     _ticker: Ticker,
 }
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core").field("idle", &self.idle).finish_non_exhaustive()
+        f.debug_struct("Core").field("room", &self.room).finish_non_exhaustive()
     }
 }
 
@@ -94,9 +96,9 @@ impl Sandbox {
                 None
             }
         });
-        let idle = IdleCount::new(config.instances / 2);
+        let room = Room::new(config.instances.max(1));
         Ok(Self {
-            core: Arc::new(Core { engine, linker, idle, _ticker: ticker }),
+            core: Arc::new(Core { engine, linker, room, _ticker: ticker }),
             runtime: Some(runtime),
             compiling: Arc::new(Semaphore::new(1)),
             cache,
@@ -134,7 +136,8 @@ impl Sandbox {
         let pre = self.core.linker.instantiate_pre(&component).map_err(differs)?;
         let node = inspection.node.then(|| node::GuestIndices::new(&pre).map_err(differs)).transpose()?;
         let toolset = inspection.toolset.then(|| toolset::GuestIndices::new(&pre).map_err(differs)).transpose()?;
-        let loaded = Arc::new(Loaded { identity, pre, node, toolset, core: Arc::clone(&self.core) });
+        let places = places(&component, limits);
+        let loaded = Arc::new(Loaded { identity, pre, node, toolset, places, core: Arc::clone(&self.core) });
         Plugin::describe(loaded, inspection, self.handle()).await
     }
 
@@ -173,6 +176,16 @@ impl Drop for Sandbox {
     }
 }
 
+/// What an instance takes of the engine's slots: a place for each memory, and there are [`TABLES_PER_PLACE`] tables to a place.
+fn places(component: &Component, limits: &Limits) -> u32 {
+    // It imports no modules, so what it needs is known; if not, it needs no more than it may.
+    let (memories, tables) = match component.resources_required() {
+        Some(resources) => (resources.num_memories, resources.num_tables),
+        None => (limits.memories, limits.tables),
+    };
+    memories.min(limits.memories).max(tables.min(limits.tables).div_ceil(TABLES_PER_PLACE)).max(1)
+}
+
 /// Wasmtime's reasons quote names that the guest chose.
 fn reason(error: &wasmtime::Error) -> String {
     crate::text::plain(&format!("{error:#}"), 2 << 10)
@@ -182,7 +195,7 @@ fn check_size(identity: &Identity, limit: &'static str, used: u64, max: u64) -> 
     if used <= max { Ok(()) } else { Err(Error::Limit { limit, used, max, raise: identity.line(limit) }) }
 }
 
-/// Limits beyond what the pool is made for would fail later, and worse.
+/// Limits beyond what the host is made for would fail later, and worse: what they bound is held in the host's memory.
 fn check_limits(plugin: &str, limits: &Limits) -> Result<(), Error> {
     let most = [
         ("memory", limits.memory, MAX_MEMORY),
@@ -190,6 +203,13 @@ fn check_limits(plugin: &str, limits: &Limits) -> Result<(), Error> {
         ("tables", limits.tables.into(), MAX_TABLES.into()),
         ("memories", limits.memories.into(), MAX_MEMORIES.into()),
         ("instances", limits.instances.into(), MAX_INSTANCES.into()),
+        ("hostcall", limits.hostcall, MAX_MEMORY),
+        ("random", limits.random, MAX_RANDOM),
+        ("stdio", limits.stdio, MAX_MEMORY),
+        ("log_line", limits.log_line, MAX_MEMORY),
+        ("chunk", limits.chunk, MAX_MEMORY),
+        ("emit", limits.emit, MAX_MEMORY),
+        ("result", limits.result, MAX_MEMORY),
     ];
     match most.into_iter().find(|(_, value, max)| value > max) {
         Some((limit, value, max)) => Err(Error::LimitTooHigh { line: format!("plugins.{plugin}.limits.{limit}"), value, max }),

@@ -2,7 +2,7 @@
 
 /// The text on one line: control and format characters (ANSI escapes, bidirectional overrides) are dropped, white space becomes
 /// single spaces, and what goes beyond `max` bytes is cut, with `…` as its last character.
-pub(crate) fn plain(text: &str, max: usize) -> String {
+pub fn plain(text: &str, max: usize) -> String {
     clean(text, max, false)
 }
 
@@ -63,7 +63,7 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 }
 
 /// Characters that change how their neighbours are shown: zero-width, bidirectional controls, tags.
-fn is_format(char: char) -> bool {
+pub(crate) fn is_format(char: char) -> bool {
     matches!(char,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

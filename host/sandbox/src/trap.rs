@@ -2,8 +2,8 @@
 //! backtrace.
 
 use floe_flow::{Failure, FailureKind};
+use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
-use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
 use crate::engine::WASM_STACK;
@@ -36,11 +36,6 @@ pub(crate) fn out_of_time(plugin: &Identity, given: Given) -> Failure {
 /// What the error that ended the call means. `stderr` is what the guest printed last.
 pub(crate) fn failure(error: &wasmtime::Error, plugin: &Identity, limiter: &Limiter, given: Given, stderr: &str) -> Failure {
     if let Some(failure) = limit(error, plugin, limiter, given) {
-        return failure;
-    }
-    if error.is::<PoolConcurrencyLimitError>() {
-        let mut failure = Failure::new(FailureKind::Busy, format!("no room for another instance: {error}"));
-        failure.retry_after = Some(crate::engine::TICK);
         return failure;
     }
     let said = last_words(stderr);
@@ -79,8 +74,9 @@ fn limit(error: &wasmtime::Error, plugin: &Identity, limiter: &Limiter, given: G
         }
         _ => {}
     }
-    // A program that gets no memory aborts in its own way; what was refused before says why.
-    if let Some(refused) = limiter.refused {
+    // A program that gets no memory aborts, and so does one that is not instantiated; what was refused before says why.
+    let aborted = matches!(error.downcast_ref::<Trap>(), None | Some(Trap::UnreachableCodeReached));
+    if let Some(refused) = limiter.refused.filter(|_| aborted && !error.is::<I32Exit>()) {
         return exhausted(refused.limit, refused.wanted, refused.max);
     }
     let limits = &plugin.limits;

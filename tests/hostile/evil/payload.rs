@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::attack;
 
-pub(super) const NODES: &[&str] = &["garbage", "garbage-meta", "invalid-text", "huge", "deep", "many"];
+pub(super) const NODES: &[&str] =
+    &["garbage", "garbage-meta", "instruction", "target-twice", "invalid-text", "huge", "deep", "many"];
 
 /// Fails because the outcome is none; the reason begins with this.
 async fn breaks_the_contract(node: &str, payload: Value, reason: &str) {
@@ -23,6 +24,10 @@ async fn what_is_no_json_goes_nowhere() {
     breaks_the_contract("garbage-meta", json!(1), &format!("{reason}meta `")).await;
     breaks_the_contract("deep", json!(null), &format!("{reason}not valid JSON: recursion limit exceeded")).await;
     breaks_the_contract("deep", json!(128), &format!("{reason}not valid JSON: recursion limit exceeded")).await;
+    for inner in ["5", r#""{\"score\":1}""#, "null"] {
+        breaks_the_contract("instruction", json!(inner), &format!("{reason}not valid JSON: a key may not begin with")).await;
+    }
+    breaks_the_contract("target-twice", json!(1), &format!("{reason}the successor `sink` is named twice")).await;
     breaks_the_contract("invalid-text", json!(1), "the plugin broke the contract: ").await;
 }
 

@@ -121,8 +121,9 @@ async fn an_instance_serves_one_tenant_and_as_often_as_told() {
     assert_eq!(counts(0, 2, &["a"; 2]).await, [1, 1]);
     assert_eq!(counts(3, 2, &["a"; 7]).await, [1, 2, 3, 1, 2, 3, 1]);
     assert_eq!(counts(3, 8, &["a", "b", "a", "b", "b", "b", "a", "a"]).await, [1, 1, 2, 2, 3, 1, 3, 1]);
-    // Where there is no room for one that waits, none waits.
-    assert_eq!(counts(3, 1, &["a"; 3]).await, [1, 1, 1]);
+    // Whoever waits makes way where there is room for one only.
+    assert_eq!(counts(3, 1, &["a"; 3]).await, [1, 2, 3]);
+    assert_eq!(counts(3, 1, &["a", "b", "a"]).await, [1, 1, 1]);
     // Nor is anybody held up by one that waits for another tenant.
     assert_eq!(counts(3, 2, &["a", "b", "c", "d"]).await, [1, 1, 1, 1]);
 }

@@ -54,6 +54,8 @@ pub struct LimitsConfig {
     pub log_lines: Option<u32>,
     /// Bytes of a log line and of its fields; the rest is cut.
     pub log_line: Option<Bytes>,
+    /// Bytes of a piece of a stream, or of progress.
+    pub chunk: Option<Bytes>,
     /// Emissions a call, and outputs of its result.
     pub emits: Option<u32>,
     /// Bytes of all emissions a call.
@@ -103,6 +105,7 @@ impl LimitsConfig {
             random: self.random.map_or(default.random, |given| given.0),
             stdio: self.stdio.map_or(default.stdio, |given| given.0),
             log_lines: self.log_lines.unwrap_or(default.log_lines),
+            chunk: self.chunk.map_or(default.chunk, |given| given.0),
             log_line: self.log_line.map_or(default.log_line, |given| given.0),
             emits: self.emits.unwrap_or(default.emits),
             emit: self.emit.map_or(default.emit, |given| given.0),

@@ -7,10 +7,6 @@ use crate::bindings::floe::plugin::emit::{Field, Host};
 use crate::bindings::floe::plugin::types;
 use crate::convert::{self, Wrong};
 use crate::state::State;
-use crate::text::plain;
-
-/// Bytes of a stream's name or of a kind of progress.
-const MAX_LABEL: usize = 128;
 
 impl Host for State {
     fn message(&mut self, output: types::Output) -> wasmtime::Result<Result<(), types::Failure>> {
@@ -32,14 +28,16 @@ impl Host for State {
 
     async fn progress(&mut self, kind: String, data: String) -> wasmtime::Result<Result<(), types::Failure>> {
         self.host_call()?;
-        Ok(self.progress(&kind, data).await.map_err(convert::failure_to_guest))
+        Ok(self.progress(kind, data).await.map_err(convert::failure_to_guest))
     }
 }
 
 impl State {
     fn message(&mut self, output: types::Output) -> Result<(), Failure> {
         self.trace()?;
-        self.charge(convert::output_size(&output))?;
+        let size = convert::output_size(&output);
+        self.charge(size)?;
+        self.call.bytes_out += size as u64;
         self.call.emitted.push(convert::output(output).map_err(wrong)?);
         Ok(())
     }
@@ -54,8 +52,9 @@ impl State {
     ) -> Result<u64, Failure> {
         let ctx = self.trace()?;
         let size = text.len() + convert::size(&meta, &to);
+        self.check_piece(size)?;
         self.call.bytes_out += size as u64;
-        let stream = stream.map(|stream| label("stream", stream)).transpose()?;
+        let stream = stream.map(|stream| convert::label("a stream's name", stream)).transpose().map_err(wrong)?;
         let meta = convert::meta(meta).map_err(wrong)?;
         let to = convert::successors(to).map_err(wrong)?;
         if to.is_empty() {
@@ -71,10 +70,12 @@ impl State {
         Ok(seq)
     }
 
-    async fn progress(&mut self, kind: &str, data: String) -> Result<(), Failure> {
+    async fn progress(&mut self, kind: String, data: String) -> Result<(), Failure> {
         let ctx = self.trace()?;
-        self.call.bytes_out += (kind.len() + data.len()) as u64;
-        let kind = label("kind", plain(kind, MAX_LABEL))?;
+        let size = kind.len() + data.len();
+        self.check_piece(size)?;
+        self.call.bytes_out += size as u64;
+        let kind = convert::label("a kind of progress", kind).map_err(wrong)?;
         let data = convert::payload(data).map_err(wrong)?;
         ctx.progress(kind, data).await
     }
@@ -96,17 +97,14 @@ impl State {
             return Err(self.plugin.limit(FailureKind::Exhausted, "emit", bytes, limits.emit));
         }
         self.call.emitted_bytes = bytes;
-        self.call.bytes_out += size as u64;
         Ok(())
     }
-}
 
-fn label(what: &str, label: String) -> Result<String, Failure> {
-    if label.is_empty() || label.len() > MAX_LABEL || label.chars().any(char::is_control) {
-        let message = format!("a {what} is a text of 1 to {MAX_LABEL} bytes without control characters");
-        return Err(Failure::new(FailureKind::InvalidInput, message));
+    /// What goes to the trace's reader waits in the host until it is read: it is bounded in number there, in size here.
+    fn check_piece(&self, size: usize) -> Result<(), Failure> {
+        let (used, max) = (size as u64, self.plugin.limits.chunk);
+        if used > max { Err(self.plugin.limit(FailureKind::Exhausted, "chunk", used, max)) } else { Ok(()) }
     }
-    Ok(label)
 }
 
 /// What is wrong with an argument is told to the guest.

@@ -7,23 +7,31 @@ use crate::text::plain;
 impl Host for State {
     fn write(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {
         self.host_call()?;
-        let fields = fields.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ");
-        self.log(level, &message, &fields);
+        self.log(level, &message, fields.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         Ok(())
     }
 }
 
 impl State {
-    /// Shows a line, as long as the call has not used up its lines. Every text here is the guest's.
-    pub(crate) fn log(&mut self, level: Level, message: &str, fields: &str) {
+    /// Shows a line, as long as the call has not used up its lines. Every text here is the guest's: little of it is looked at.
+    fn log<'a>(&mut self, level: Level, message: &str, fields: impl Iterator<Item = (&'a str, &'a str)>) {
         let limits = &self.plugin.limits;
         let (max_lines, max_bytes) = (limits.log_lines, usize::try_from(limits.log_line).unwrap_or(usize::MAX));
-        self.call.bytes_out += (message.len() + fields.len()) as u64;
         self.call.log_lines = self.call.log_lines.saturating_add(1);
         if self.call.log_lines > max_lines {
             return;
         }
-        let (message, fields) = (plain(message, max_bytes), plain(fields, max_bytes));
+        let mut shown = String::new();
+        for (key, value) in fields {
+            let left = max_bytes.saturating_sub(shown.len());
+            if left == 0 {
+                break;
+            }
+            let space = if shown.is_empty() { "" } else { " " };
+            shown = format!("{shown}{space}{}={}", head(key, left), head(value, left));
+        }
+        let (message, fields) = (plain(head(message, max_bytes), max_bytes), plain(&shown, max_bytes));
+        self.call.bytes_out += (message.len() + fields.len()) as u64;
         self.show(level, &message, Some(fields.as_str()).filter(|fields| !fields.is_empty()));
         if self.call.log_lines == max_lines {
             let raise = self.plugin.line("log_lines");
@@ -43,7 +51,7 @@ impl State {
     /// Shows what the guest printed, a line each.
     pub(crate) fn log_lines(&mut self, level: Level, text: &str) {
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            self.log(level, line, "");
+            self.log(level, line, std::iter::empty());
         }
     }
 
@@ -64,4 +72,9 @@ impl State {
             Level::Error => show!(ERROR),
         }
     }
+}
+
+/// As much of a text as may still be shown once it is cleaned: more only if it is mostly what cleaning takes away.
+fn head(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max.saturating_mul(4))]
 }

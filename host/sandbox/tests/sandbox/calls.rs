@@ -118,6 +118,13 @@ async fn what_is_sent_is_limited() {
         &expect![[r#"["{\"kind\":\"exhausted\",\"sent\":10}"], emitted 10"#]],
     )
     .await;
+    check(
+        "flood-chunk",
+        "1",
+        &Limits { chunk: 10, ..limits() },
+        &expect!["exhausted: limit `chunk` reached: used 16 of 10; raise it with `plugins.evil.limits.chunk`"],
+    )
+    .await;
     check("emit-then-panic", "1", &limits(), &expect!["internal: the plugin panicked: after a message"]).await;
     check("flood-log", "1000", &limits(), &expect![[r#"["1000"], emitted 0"#]]).await;
     check(
@@ -223,7 +230,23 @@ async fn a_full_pool_is_busy() {
     let (first, second) = tokio::join!(first.call(&sandbox, "300"), second.call(&sandbox, "300"));
     let mut results = [first.unwrap().result, second.unwrap().result];
     results.sort();
-    expect![[r#"[Ok(["300"]), Err("busy: no room for another instance: maximum concurrent limit of 1 for component instances reached")]"#]].assert_eq(&format!("{results:?}"));
+    expect![[r#"[Ok(["300"]), Err("busy: no room for another instance: 1 run at once at most, each memory counted")]"#]]
+        .assert_eq(&format!("{results:?}"));
+}
+
+/// Whoever waits for a next call that may never come takes no room from those who run, of whatever node.
+#[tokio::test]
+async fn waiting_instances_make_way() {
+    let sandbox = sandbox(2);
+    let plugin = evil(&sandbox, &limits()).await;
+    let mine = Caller::new(&plugin, "state-kept", 100);
+    assert_eq!(mine.call(&sandbox, "1").await.unwrap().result.unwrap(), ["1"]);
+    let other = Caller::new(&plugin, "state-kept", 100).tenant("other");
+    assert_eq!(other.call(&sandbox, "1").await.unwrap().result.unwrap(), ["1"]);
+    // Both places are taken; the one that has waited longest goes.
+    assert_eq!(call(&sandbox, &plugin, "sleep", "1").await.result.unwrap(), ["1"]);
+    assert_eq!(other.call(&sandbox, "1").await.unwrap().result.unwrap(), ["2"]);
+    assert_eq!(mine.call(&sandbox, "1").await.unwrap().result.unwrap(), ["1"]);
 }
 
 #[tokio::test]

@@ -248,6 +248,11 @@ async fn a_start_function_runs_under_limits() {
         ("(func $s (loop (br 0))) (start $s)", "limit `fuel` reached: used 1000000000 of 1000000000"),
         ("(func $s (call $s)) (start $s)", "limit `stack` reached: the plugin's calls are nested beyond 524288 bytes"),
         ("(func $s unreachable) (start $s)", "the plugin crashed: wasm `unreachable` instruction executed"),
+        // What was refused before is not what ended it.
+        (
+            "(memory 1) (func $s (drop (memory.grow (i32.const 2000))) (drop (i32.div_u (i32.const 1) (i32.const 0)))) (start $s)",
+            "the plugin crashed: integer divide by zero",
+        ),
         ("(memory 2000)", "limit `memory` reached: used 131072000 of 67108864"),
         ("(memory 600) (memory 600)", "limit `memory` reached: used 78643200 of 67108864"),
         (
@@ -286,6 +291,55 @@ async fn parts_and_handles_are_limited() {
             (func $s (loop (drop (call $new (i64.const 1))) (br 0))) (start $s) (func (export "f")))
         (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))"#;
     fails(&component(pollables, subscribe), "limit `resources` reached: used 513 of 512").await;
+}
+
+/// An instance takes a place for each memory, so that the engine's slots are never taken by a few.
+#[tokio::test]
+async fn memories_take_places() {
+    let three = starting("(memory 1) (memory 1) (memory 1)");
+    let full = "no room for an instance with 3 memories: 2 run at once at most, each memory counted";
+    let error = load(&sandbox(2), &three).await.unwrap_err().to_string();
+    assert_eq!(error, format!("plugin `x`: it cannot describe itself: {full}"));
+    fails(&three, "the plugin broke the contract").await;
+}
+
+#[tokio::test]
+async fn limits_beyond_what_the_host_holds_are_refused() {
+    let limits = [
+        Limits { random: u64::MAX, ..limits() },
+        Limits { memory: u64::MAX, ..limits() },
+        Limits { hostcall: u64::MAX, ..limits() },
+        Limits { stdio: u64::MAX, ..limits() },
+        Limits { log_line: u64::MAX, ..limits() },
+        Limits { chunk: u64::MAX, ..limits() },
+        Limits { emit: u64::MAX, ..limits() },
+        Limits { result: u64::MAX, ..limits() },
+    ];
+    for limits in limits {
+        let error = sandbox(1).load("x", &starting(""), &Grants::default(), &limits).await.unwrap_err();
+        assert!(matches!(error.reason(), Error::LimitTooHigh { value: u64::MAX, .. }), "{error}");
+    }
+}
+
+/// Names end in terminals, logs and in the lines that people paste into a file.
+#[tokio::test]
+async fn names_are_names() {
+    let golden = std::fs::read(crate::contract::GOLDEN).unwrap();
+    for (name, hostile, reason) in [
+        ("wasi:io/poll@0.2.6", "wasi:io/\u{1b}[7mx0.2.6", "contains '\\u{1b}'"),
+        ("wasi:io/poll@0.2.6", "wasi:x/y@0.2.\u{202e}00", "contains '\\u{202e}'"),
+        ("wasi:io/poll@0.2.6", "wasi:a\n b/t@0.2.60", "contains '\\n'"),
+        ("wasi:io/poll@0.2.6", "wasi:a{b}/tt@0.2.6", "it imports `wasi:a{b}/tt@0.2.6`, which is no interface that this host knows"),
+    ] {
+        assert_eq!(name.len(), hostile.len());
+        let mut bytes = golden.clone();
+        let places: Vec<usize> = (0..bytes.len() - name.len()).filter(|at| bytes[*at..].starts_with(name.as_bytes())).collect();
+        for at in places {
+            bytes[at..at + name.len()].copy_from_slice(hostile.as_bytes());
+        }
+        let error = load(&sandbox(1), &bytes).await.unwrap_err().to_string();
+        assert!(error.contains(reason) && !error.contains(char::is_control), "{error}");
+    }
 }
 
 /// Loading fails as the component describes itself, for this reason.

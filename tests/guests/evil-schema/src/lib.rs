@@ -37,7 +37,7 @@ impl Guest for Plugin {
             ),
             spec("file", "A reference that would have the host read a file.", r#"{"$ref":"file:///etc/passwd"}"#.to_owned()),
             spec("deep", "Nested 10 000 levels.", r#"{"not":"#.repeat(10_000) + "true" + &"}".repeat(10_000)),
-            spec("huge", "1 MiB of names.", format!(r#"{{"enum":["{}"]}}"#, "x".repeat(1 << 20))),
+            spec("huge", "128 KiB of names.", format!(r#"{{"enum":["{}"]}}"#, "x".repeat(128 << 10))),
         ];
         if left < all.len() { vec![all.swap_remove(left)] } else { all }
     }

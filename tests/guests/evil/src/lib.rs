@@ -40,6 +40,8 @@ floe_guest::export!(nodes: [
     compute::Panic,
     payload::Garbage,
     payload::GarbageMeta,
+    payload::Instruction,
+    payload::TargetTwice,
     payload::InvalidText,
     payload::Huge,
     payload::Deep,

@@ -8,6 +8,21 @@ node!(Garbage, "garbage", "Returns a payload that is not JSON.", |_, _| {
     Ok(Json::from_text("{ this: is not JSON \u{0} \u{1b}[31m").into())
 });
 
+node!(
+    Instruction,
+    "instruction",
+    "Returns JSON with a key that a parser may take for an instruction, as the payload says.",
+    |payload, _| {
+        let key = "\\u0024serde_json::private::RawValue";
+        let inner = payload.parse::<String>()?;
+        Ok(Json::from_text(format!("{{\"a\":[{{\"{key}\":{inner}}}]}}")).into())
+    }
+);
+
+node!(TargetTwice, "target-twice", "Sends one message to the same successor twice.", |payload, _| {
+    Ok(Output::new(payload).to("sink").to("sink").into())
+});
+
 node!(GarbageMeta, "garbage-meta", "Returns metadata that is not JSON, under an odd key.", |payload, _| {
     let mut output = Output::new(payload);
     output.meta.push(("\u{1b}[31m\n".to_owned(), "not JSON".to_owned()));

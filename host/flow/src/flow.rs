@@ -26,7 +26,7 @@ use crate::graph::{Graph, Kind};
 use crate::handle::Handle;
 use crate::join::Joins;
 use crate::message::{Message, MessageId, Meta, Payload};
-use crate::node::{Call, Failure, FailureKind, Outcome, Report};
+use crate::node::{Call, Failure, FailureKind, Outcome, Output, Report};
 use crate::rooms::{Slots, Tenant, lock};
 use crate::trace::{End, Job, Phase, Place, State, Terminal, Trace, TraceError};
 
@@ -120,7 +120,7 @@ pub struct Submission {
     pub topic: Option<Arc<str>>,
     /// Higher is more urgent.
     pub priority: i32,
-    /// From now; the flow's own deadline holds too.
+    /// From acceptance, after whatever [`Flow::submit`] waited for; the flow's own deadline holds too.
     pub deadline: Option<Duration>,
 }
 
@@ -182,9 +182,11 @@ impl fmt::Debug for Shared {
 
 impl Flow {
     /// Starts a graph.
-    pub fn start(graph: Graph, config: Config) -> Self {
+    pub fn start(graph: Graph, mut config: Config) -> Self {
+        // With room for none, no output could ever leave.
+        config.reader = config.reader.max(1);
         let slots = graph.nodes().iter().map(|node| Slots::new(node.policy.concurrency)).collect();
-        let credit = Arc::new(Semaphore::new(config.in_flight));
+        let credit = Arc::new(Semaphore::new(config.in_flight.min(Semaphore::MAX_PERMITS)));
         let shared = Shared {
             graph,
             started: Instant::now(),
@@ -208,14 +210,13 @@ impl Flow {
     /// Takes a request on as soon as there is credit for it. Its results come out of the handle; dropping the handle cancels it.
     pub async fn submit(&self, submission: Submission) -> Result<Handle, Error> {
         let shared = &self.shared;
-        let bytes = submission.payload.text().len();
+        let bytes = submission.payload.text().len() + submission.meta.size();
         if bytes > shared.config.budget.payload {
             return Err(Error::TooLarge { bytes, max: shared.config.budget.payload });
         }
         let tenant = shared.tenant(&submission.origin.tenant);
         let own = Arc::clone(&tenant.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
         let common = Arc::clone(&shared.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
-        let trace = shared.open(submission.origin, submission.deadline, tenant, [own, common])?;
         let message = Message {
             id: MessageId::INPUT,
             parent: None,
@@ -226,8 +227,7 @@ impl Flow {
             priority: submission.priority,
             turn: 0,
         };
-        shared.enter(&trace, message);
-        Ok(Handle::new(trace))
+        Ok(Handle::new(shared.open(submission.origin, submission.deadline, tenant, [own, common], message)?))
     }
 
     /// Ends a trace as cancelled. False if no trace in flight has this id.
@@ -286,6 +286,7 @@ impl Shared {
         deadline: Option<Duration>,
         tenant: Arc<Tenant>,
         credit: [OwnedSemaphorePermit; 2],
+        message: Message,
     ) -> Result<Arc<Trace>, Error> {
         let now = Instant::now();
         // One text for all traces of the tenant.
@@ -303,6 +304,8 @@ impl Shared {
             reader: std::collections::VecDeque::new(),
             streams: BTreeMap::new(),
             outputs: 0,
+            tokens: 0,
+            loops: BTreeMap::new(),
             credit: Some(credit),
         };
         let trace = Arc::new(Trace {
@@ -317,6 +320,21 @@ impl Shared {
             state: Mutex::new(state),
             changed: Notify::new(),
         });
+        // Whoever finds it in the table waits until it has entered.
+        self.with(&trace, |step| {
+            self.register(&trace).inspect_err(|_| step.forgo())?;
+            let tenant = Arc::clone(&trace.origin.tenant);
+            step.event(|| EventKind::Accepted { tenant });
+            step.enter(&Arc::new(message));
+            Ok(())
+        })?;
+        if let Some(deadline) = deadline {
+            self.watch_deadline(Arc::clone(&trace), deadline);
+        }
+        Ok(trace)
+    }
+
+    fn register(&self, trace: &Arc<Trace>) -> Result<(), Error> {
         let mut traces = lock(&self.traces);
         if self.stopping.load(Ordering::SeqCst) {
             return Err(Error::Stopped);
@@ -324,12 +342,8 @@ impl Shared {
         if traces.contains_key(&trace.origin.trace) {
             return Err(Error::Duplicate(Arc::clone(&trace.origin.trace)));
         }
-        traces.insert(Arc::clone(&trace.origin.trace), Arc::clone(&trace));
-        drop(traces);
-        if let Some(deadline) = deadline {
-            self.watch_deadline(Arc::clone(&trace), deadline);
-        }
-        Ok(trace)
+        traces.insert(Arc::clone(&trace.origin.trace), Arc::clone(trace));
+        Ok(())
     }
 
     fn watch_deadline(self: &Arc<Self>, trace: Arc<Trace>, deadline: Instant) {
@@ -379,7 +393,7 @@ impl Shared {
             // Lets other tasks have a turn now and then, however long the chain.
             tokio::task::coop::consume_budget().await;
             let started = self.config.observer.is_some().then(Instant::now);
-            let report = self.attempt(&job).await;
+            let report = caught(self.attempt(&job)).await;
             let latency = started.map_or(Duration::ZERO, |started| started.elapsed());
             match self.finish(job, report, latency) {
                 Some(next) => job = next,
@@ -391,6 +405,9 @@ impl Shared {
     /// One attempt within its limits; none if the trace ended meanwhile.
     async fn attempt(&self, job: &Job) -> Option<Report> {
         let trace = &job.trace;
+        if trace.cancelled.is_cancelled() {
+            return None;
+        }
         let node = &self.graph.nodes()[job.node];
         let Kind::Run { invoke, input, output } = &node.kind else { return None };
         let input = input.as_ref().filter(|_| node.policy.validate.input());
@@ -415,25 +432,18 @@ impl Shared {
             report
         };
         let mut report = self.guard(trace, timeout, work).await?;
-        if let Some(bytes) = largest(&report).filter(|bytes| *bytes > self.config.budget.payload) {
+        if let Some(bytes) = largest(&report, message).filter(|bytes| *bytes > self.config.budget.payload) {
             let (used, max) = (bytes as u64, self.config.budget.payload as u64);
             report.result = Err(Failure::limit(FailureKind::Exhausted, "payload", used, max, "`budget.payload`"));
         }
         Some(report)
     }
 
-    /// Polls a computation; ends it when its time is up or its trace ends; turns a panic into a failure.
+    /// Polls a computation; ends it when its time is up or its trace ends.
     async fn guard(&self, trace: &Trace, timeout: Option<Instant>, work: impl Future<Output = Report>) -> Option<Report> {
         let mut work = pin!(work);
-        let mut work = std::future::poll_fn(|cx| {
-            let polled = std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
-            polled.unwrap_or_else(|_| {
-                let failure = Failure::new(FailureKind::Internal, "the node panicked; see the standard error for where");
-                Poll::Ready(Report::from(Err(failure)))
-            })
-        });
         // Most native nodes are ready at once: no timer, no registration.
-        if let Poll::Ready(report) = std::future::poll_fn(|cx| Poll::Ready(pin!(&mut work).poll(cx))).await {
+        if let Poll::Ready(report) = std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
             return Some(report);
         }
         let time_is_up = async {
@@ -481,19 +491,24 @@ impl Shared {
         self.tasks.spawn_on(wait.instrument(debug_span!("retry")), &self.config.timers);
     }
 
-    fn enter(self: &Arc<Self>, trace: &Arc<Trace>, message: Message) {
-        self.with(trace, |step| {
-            let tenant = Arc::clone(&trace.origin.tenant);
-            step.event(|| EventKind::Accepted { tenant });
-            step.enter(&Arc::new(message));
-        });
-    }
-
     /// A parked message's pause is over.
     fn retry(self: &Arc<Self>, job: Job) {
         let Job { trace, node, envelope } = job;
         self.with(&trace, |step| step.resume(node, envelope));
     }
+}
+
+/// An attempt that panics, wherever it does, is a failed one: its trace goes on.
+async fn caught(attempt: impl Future<Output = Option<Report>>) -> Option<Report> {
+    let mut attempt = pin!(attempt);
+    std::future::poll_fn(|cx| {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| {
+            let failure = Failure::new(FailureKind::Internal, "the node panicked; see the standard error for where");
+            Poll::Ready(Some(Report::from(Err(failure))))
+        })
+    })
+    .await
 }
 
 fn check_outputs(schema: &crate::schema::Schema, report: &Report) -> Result<(), String> {
@@ -504,12 +519,17 @@ fn check_outputs(schema: &crate::schema::Schema, report: &Report) -> Result<(), 
     report.emitted.iter().chain(returned).try_for_each(|output| schema.check(&output.payload.value()))
 }
 
-/// The bytes of the largest payload that the node gives.
-fn largest(report: &Report) -> Option<usize> {
+/// The bytes of the largest message that the node gives: its payload, and the metadata that travels with it.
+fn largest(report: &Report, message: &Message) -> Option<usize> {
+    let handed_on = message.meta.size();
+    let size = |output: &Output| {
+        let meta: usize = output.meta.iter().map(|(key, value)| key.len() + value.text().len()).sum();
+        output.payload.text().len() + meta + handed_on
+    };
     let returned = match &report.result {
-        Ok(Outcome::Outputs(outputs)) => outputs.iter().map(|output| output.payload.text().len()).max(),
+        Ok(Outcome::Outputs(outputs)) => outputs.iter().map(size).max(),
         Ok(Outcome::Again { memory: payload, .. } | Outcome::Final(payload)) => Some(payload.text().len()),
         Err(_) => None,
     };
-    report.emitted.iter().map(|output| output.payload.text().len()).chain(returned).max()
+    report.emitted.iter().map(size).chain(returned).max()
 }

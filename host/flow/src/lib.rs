@@ -55,4 +55,4 @@ pub use policy::{
 };
 pub use router::{Router, Rule};
 pub use schema::{MAX_PATTERN_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_WORK, Schema};
-pub use trace::{End, Item, MAX_STREAMS, Terminal, TraceError};
+pub use trace::{End, Item, MAX_ERROR, MAX_STREAMS, Terminal, TraceError};

@@ -186,7 +186,7 @@ impl Visitor<'_> for Key<'_> {
 
 /// A message's identity within its trace: derived from its parent, the node that sent it and its place among that node's
 /// emissions, so that it is the same on every attempt and in every run.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(u64);
 
 impl MessageId {
@@ -239,6 +239,11 @@ impl Meta {
     /// The entries in the order in which they were added.
     pub fn entries(&self) -> &[(String, Payload)] {
         self.0.as_deref().unwrap_or_default()
+    }
+
+    /// Bytes of all keys and texts.
+    pub fn size(&self) -> usize {
+        self.entries().iter().map(|(key, value)| key.len() + value.text().len()).sum()
     }
 
     /// These entries and `more`; a key that is there already takes the new value.

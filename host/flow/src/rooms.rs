@@ -31,7 +31,11 @@ struct Places {
 
 impl Tenant {
     pub(crate) fn new(name: Arc<str>, edges: usize, credit: usize) -> Self {
-        Self { name, credit: Arc::new(Semaphore::new(credit)), edges: (0..edges).map(|_| Mutex::default()).collect() }
+        Self {
+            name,
+            credit: Arc::new(Semaphore::new(credit.min(Semaphore::MAX_PERMITS))),
+            edges: (0..edges).map(|_| Mutex::default()).collect(),
+        }
     }
 
     /// Takes a place on an edge, or puts the trace in line for one.

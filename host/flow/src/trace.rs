@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -16,12 +17,15 @@ use crate::event::{Event, EventKind, micros};
 use crate::flow::Shared;
 use crate::graph::{EdgeIndex, NodeIndex};
 use crate::join::{Joins, Lineage};
-use crate::message::{Message, Meta, Payload};
+use crate::message::{Message, MessageId, Meta, Payload};
 use crate::node::{Failure, FailureKind};
 use crate::rooms::{Tenant, lock};
 
 /// Named streams of one trace: each costs a counter until the trace ends.
 pub const MAX_STREAMS: usize = 1000;
+
+/// Bytes of an error's text: a screen; the rest is cut.
+pub const MAX_ERROR: usize = 4 << 10;
 
 /// What the reader of a trace sees, in order.
 #[derive(Debug, Clone)]
@@ -130,9 +134,14 @@ impl TraceError {
     }
 
     pub(crate) fn at(node: &Arc<str>, attempt: u32, failure: Failure) -> Self {
+        let mut message = failure.message;
+        if message.len() > MAX_ERROR {
+            message.truncate(message.floor_char_boundary(MAX_ERROR - '…'.len_utf8()));
+            message.push('…');
+        }
         Self {
             code: failure.kind.code().to_owned(),
-            message: failure.message,
+            message,
             node: Some(Arc::clone(node)),
             attempt: Some(attempt),
             detail: failure.detail,
@@ -174,6 +183,9 @@ pub(crate) struct State {
     pub(crate) reader: VecDeque<Item>,
     pub(crate) streams: BTreeMap<Arc<str>, u64>,
     pub(crate) outputs: u64,
+    /// Tokens that all controller loops have used, and those of each loop by the message of its next turn.
+    pub(crate) tokens: u64,
+    pub(crate) loops: BTreeMap<MessageId, u64>,
     pub(crate) credit: Option<[OwnedSemaphorePermit; 2]>,
 }
 
@@ -246,13 +258,15 @@ impl Trace {
         let seq = state.next_event;
         state.next_event += 1;
         let at_us = micros(self.flow.started.elapsed());
-        observer.observe(Event { trace: Arc::clone(&self.origin.trace), seq, at_us, kind: kind() });
+        let event = Event { trace: Arc::clone(&self.origin.trace), seq, at_us, kind: kind() };
+        // An observer that panics must not leave the trace without an end.
+        let _ = std::panic::catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
     }
 
     pub(crate) async fn chunk(&self, node: NodeIndex, attempt: u32, chunk: Chunk) -> Result<u64, Failure> {
         let stream: Arc<str> = chunk.stream.map_or_else(|| Arc::clone(&self.origin.trace), Into::into);
         let node = self.node_name(node);
-        let mut state = self.room_at_reader().await;
+        let mut state = self.room_at_reader().await?;
         if state.streams.len() >= MAX_STREAMS && !state.streams.contains_key(&stream) {
             let used = state.streams.len() as u64;
             return Err(Failure::limit(
@@ -283,20 +297,24 @@ impl Trace {
 
     pub(crate) async fn progress(&self, node: NodeIndex, kind: String, data: Payload) -> Result<(), Failure> {
         let node = Arc::clone(self.node_name(node));
-        let mut state = self.room_at_reader().await;
+        let mut state = self.room_at_reader().await?;
         state.reader.push_back(Item::Progress { node, kind, data });
         self.changed.notify_waiters();
         Ok(())
     }
 
-    /// The state, once the reader has room for one more. A trace that ends drops its calls, and these waits with them.
-    async fn room_at_reader(&self) -> std::sync::MutexGuard<'_, State> {
+    /// The state, once the reader has room for one more. A trace that ends drops its calls, and these waits with them; whoever
+    /// still asks has kept the context beyond its call.
+    async fn room_at_reader(&self) -> Result<MutexGuard<'_, State>, Failure> {
         loop {
             let room = self.changed.notified();
             {
                 let state = lock(&self.state);
+                if !matches!(state.phase, Phase::Running) {
+                    return Err(Failure::new(FailureKind::Cancelled, "the trace is ending; nothing more is sent to its reader"));
+                }
                 if state.reader.len() < self.flow.config.reader {
-                    return state;
+                    return Ok(state);
                 }
             }
             room.await;

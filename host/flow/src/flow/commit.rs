@@ -154,6 +154,9 @@ impl Step<'_> {
             let answer = self.message(node, &message, index, output);
             self.send(self.output_edge(job.node), &Arc::new(answer), &lineage);
         }
+        if message.turn > 0 && turn.is_none() {
+            self.state.loops.remove(&message.id);
+        }
         if let Some((memory, tokens_used)) = turn {
             self.next_turn(job.node, &message, &lineage, index, memory, tokens_used);
         }
@@ -217,12 +220,14 @@ impl Step<'_> {
         match (&node.policy.on_failure, node.on_failure) {
             (OnFailure::To(_), Some(edge)) => {
                 let text = format!("{{\"error\":{},\"payload\":{}}}", json!(error), message.payload.text());
+                let fits = text.len() <= self.flow.config.budget.payload;
                 match Payload::parse(text) {
-                    Ok(payload) => {
+                    Ok(payload) if fits => {
                         let report = self.message(node, &message, u64::MAX, Output::new(payload));
                         self.send(edge, &Arc::new(report), &lineage);
                     }
-                    Err(_) => {
+                    // Whoever takes failures would not take this one.
+                    _ => {
                         self.end(Terminal { end: End::Failed, outputs: 0, error: Some(error) });
                         return;
                     }
@@ -240,13 +245,19 @@ impl Step<'_> {
 
     pub(super) fn check_targets(&self, node: NodeIndex, outcome: &Outcome, emitted: &[Output]) -> Result<(), Failure> {
         let returned: &[Output] = if let Outcome::Outputs(outputs) = outcome { outputs } else { &[] };
-        for name in emitted.iter().chain(returned).flat_map(|output| &output.to) {
-            if self.successor(node, name).is_none() {
-                let node = self.node(node);
-                let known: Vec<&str> = node.successors.iter().map(|edge| &*self.target(*edge).name).collect();
-                let message =
-                    format!("`{}` sent to `{name}`, which is not one of its successors: {}", node.name, known.join(", "));
-                return Err(Failure::new(FailureKind::NotFound, message));
+        for to in emitted.iter().chain(returned).map(|output| &output.to) {
+            for (index, name) in to.iter().enumerate() {
+                if self.successor(node, name).is_none() {
+                    let node = self.node(node);
+                    let known: Vec<&str> = node.successors.iter().map(|edge| &*self.target(*edge).name).collect();
+                    let message =
+                        format!("`{}` sent to `{name}`, which is not one of its successors: {}", node.name, known.join(", "));
+                    return Err(Failure::new(FailureKind::NotFound, message));
+                }
+                if to[..index].contains(name) {
+                    let message = format!("`{}` sent a message to `{name}` twice; name it once", self.node(node).name);
+                    return Err(Failure::new(FailureKind::InvalidInput, message));
+                }
             }
         }
         Ok(())

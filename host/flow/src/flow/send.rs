@@ -12,6 +12,11 @@ use crate::node::Output;
 use crate::trace::{Envelope, Item, Job, Phase};
 
 impl Step<'_> {
+    /// The trace is not taken on: it never was.
+    pub(super) fn forgo(&mut self) {
+        self.state.phase = Phase::Ended(None);
+    }
+
     /// Sends the input on to every input of the graph.
     pub(super) fn enter(&mut self, message: &Arc<Message>) {
         // Counted as one while it is handed out, so that the trace does not end between two inputs.
@@ -355,11 +360,16 @@ impl Step<'_> {
             self.exhausted("turns", turn.into(), max.into(), Some(node), Some(&memory));
             return;
         }
-        if let Some(max) = self.flow.config.budget.tokens.filter(|max| tokens >= *max) {
-            self.exhausted("tokens", tokens, max, Some(node), Some(&memory));
+        // A loop says what it has used so far; the budget is for all loops of the trace.
+        let before = self.state.loops.remove(&message.id).unwrap_or_default();
+        self.state.tokens = self.state.tokens.saturating_add(tokens.saturating_sub(before));
+        let used = self.state.tokens;
+        if let Some(max) = self.flow.config.budget.tokens.filter(|max| used >= *max) {
+            self.exhausted("tokens", used, max, Some(node), Some(&memory));
             return;
         }
         let next = Message { turn, ..self.message(self.node(node), message, index, Output::new(memory)) };
+        self.state.loops.insert(next.id, tokens);
         self.arrive(node, None, &Arc::new(next), lineage);
     }
 }

@@ -148,7 +148,28 @@ fn payloads_are_json_of_bounded_depth() {
     }
     let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert!(Payload::parse(deep(127)).unwrap().value().is_array());
+    // serde_json would read what is under this key once more, as something else than what is passed on.
+    for key in ["$serde_json::private::RawValue", "\\u0024serde_json::private::RawValue", "$serde_json::private::Number"] {
+        for value in ["5", "\"{}\"", "null"] {
+            let error = Payload::parse(format!("[{{\"a\":1,\"{key}\":{value}}}]")).unwrap_err().to_string();
+            assert!(error.starts_with("not valid JSON: a key may not begin with"), "{error}");
+        }
+    }
     for bad in ["", "{", "1 2", "{'a':1}", "\"\\ud800\"", "1e999", "nul", &deep(128), &deep(1_000_000)] {
         assert!(Payload::parse(bad).is_err(), "{}", &bad[..bad.len().min(20)]);
     }
+}
+
+/// A parsed value takes many times its text; only small ones are kept for the next who asks.
+#[test]
+fn parsed_payloads_are_bounded() {
+    let objects = |count: usize| format!("[{}0]", "{\"a\":0},".repeat(count));
+    let small = Payload::parse(objects(10)).unwrap();
+    assert!(std::ptr::eq(&raw const *small.value(), &raw const *small.value()));
+    let large = Payload::parse(objects(1000)).unwrap();
+    assert_eq!(large.value().as_array().unwrap().len(), 1001);
+    assert!(matches!(large.value(), std::borrow::Cow::Owned(_)));
+    let error = Payload::parse(objects(1_000_000)).unwrap_err().to_string();
+    assert!(error.starts_with("not valid JSON: parsed, it would take more than 128 MiB; use fewer, longer values"), "{error}");
+    Payload::parse(format!("\"{}\"", "x".repeat(8 << 20))).unwrap();
 }

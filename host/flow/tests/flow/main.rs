@@ -4,6 +4,7 @@
 
 mod budgets;
 mod ends;
+mod faults;
 mod graphs;
 mod joins;
 mod policies;

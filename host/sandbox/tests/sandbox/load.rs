@@ -329,7 +329,11 @@ async fn names_are_names() {
         ("wasi:io/poll@0.2.6", "wasi:io/\u{1b}[7mx0.2.6", "contains '\\u{1b}'"),
         ("wasi:io/poll@0.2.6", "wasi:x/y@0.2.\u{202e}00", "contains '\\u{202e}'"),
         ("wasi:io/poll@0.2.6", "wasi:a\n b/t@0.2.60", "contains '\\n'"),
-        ("wasi:io/poll@0.2.6", "wasi:a{b}/tt@0.2.6", "it imports `wasi:a{b}/tt@0.2.6`, which is no interface that this host knows"),
+        (
+            "wasi:io/poll@0.2.6",
+            "wasi:a{b}/tt@0.2.6",
+            "it imports `wasi:a{b}/tt@0.2.6`, which is no interface that this host knows",
+        ),
     ] {
         assert_eq!(name.len(), hostile.len());
         let mut bytes = golden.clone();

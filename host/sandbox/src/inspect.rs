@@ -116,6 +116,41 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, Error> {
     Ok(inspection)
 }
 
+/// The most that the local variables of a function times its loops may be. The compiler keeps each variable at each loop: a
+/// function of 16 KiB with a thousand of both takes it gigabytes, and those that compilers write stay far below this.
+pub const MAX_FUNCTION_WORK: u64 = 250_000;
+
+/// Refuses functions that would take a compiler more than their size lets expect.
+pub(crate) fn check_functions(bytes: &[u8]) -> Result<(), Error> {
+    let damaged = |Unreadable { offset, reason }| Error::Damaged { offset: number(offset), size: number(bytes.len()), reason };
+    for payload in Parser::new(0).parse_all(bytes) {
+        if let Payload::CodeSectionEntry(body) = payload.map_err(|error| damaged(error.into()))? {
+            let work = function_work(&body).map_err(|error| damaged(error.into()))?;
+            if work > MAX_FUNCTION_WORK {
+                let at = body.range().start;
+                return Err(Error::Compile(format!(
+                    "the function at byte {at} has too many local variables and loops for a compiler: {work} as their product, \
+                     {MAX_FUNCTION_WORK} at most; split it"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn function_work(body: &wasmparser::FunctionBody<'_>) -> wasmparser::Result<u64> {
+    let mut locals = 0_u64;
+    for local in body.get_locals_reader()? {
+        locals += u64::from(local?.0);
+    }
+    let mut loops = 0_u64;
+    let mut operators = body.get_operators_reader()?;
+    while !operators.eof() {
+        loops += u64::from(matches!(operators.read()?, wasmparser::Operator::Loop { .. }));
+    }
+    Ok(locals * loops)
+}
+
 /// What cannot be read, and where.
 struct Unreadable {
     offset: usize,

@@ -40,7 +40,7 @@ pub use engine::{
     WASM_STACK,
 };
 pub use error::Error;
-pub use inspect::{Counts, Imports, Inspection, inspect};
+pub use inspect::{Counts, Imports, Inspection, MAX_FUNCTION_WORK, inspect};
 pub use interface::{CONTRACT, Grants};
 pub use limits::*;
 pub use plugin::Plugin;

@@ -17,7 +17,7 @@ use crate::call::Loaded;
 use crate::engine::{
     MAX_INSTANCES, MAX_MEMORIES, MAX_MEMORY, MAX_RANDOM, MAX_TABLE_ELEMENTS, MAX_TABLES, TABLES_PER_PLACE, Ticker, engine,
 };
-use crate::inspect::{Inspection, inspect};
+use crate::inspect::{Inspection, check_functions, inspect};
 use crate::interface::{Grants, admit};
 use crate::limits::Limits;
 use crate::link::linker;
@@ -141,17 +141,22 @@ impl Sandbox {
         Plugin::describe(loaded, inspection, self.handle()).await
     }
 
-    /// Compiles on a thread of its own, since that takes hundreds of milliseconds. A compilation that takes too long is given
+    /// Takes the code from the cache, or compiles on a thread of its own, since that takes hundreds of milliseconds. A compilation that takes too long is given
     /// up, but its thread cannot be stopped and ends alone; the next one waits for it.
     async fn compile(&self, identity: &Arc<Identity>, inspection: &Inspection, bytes: &[u8]) -> Result<Component, Error> {
-        let turn = Arc::clone(&self.compiling).acquire_owned().await.expect("the semaphore is never closed");
-        let (engine, cache) = (self.core.engine.clone(), self.cache.clone());
-        let (digest, bytes) = (inspection.digest.clone(), bytes.to_vec());
-        let work = self.handle().spawn_blocking(move || {
-            let _turn = turn;
-            if let Some(component) = cache.as_ref().and_then(|cache| cache.load(&engine, &digest)) {
+        let (engine, digest) = (self.core.engine.clone(), inspection.digest.clone());
+        if let Some(cache) = self.cache.clone() {
+            let (engine, digest) = (engine.clone(), digest.clone());
+            let read = self.handle().spawn_blocking(move || cache.load(&engine, &digest));
+            if let Ok(Some(component)) = AbortOnDropHandle::new(read).await {
                 return Ok(component);
             }
+        }
+        check_functions(bytes)?;
+        let turn = Arc::clone(&self.compiling).acquire_owned().await.expect("the semaphore is never closed");
+        let (cache, bytes) = (self.cache.clone(), bytes.to_vec());
+        let work = self.handle().spawn_blocking(move || {
+            let _turn = turn;
             let component = Component::from_binary(&engine, &bytes).map_err(|error| Error::Compile(reason(&error)))?;
             if let Some(cache) = cache {
                 cache.store(&digest, &component);

@@ -353,6 +353,16 @@ async fn fails(bytes: &[u8], reason: &str) {
     assert!(error.starts_with(&expected), "{error}\n{expected}");
 }
 
+/// Sixteen kilobytes that would take the compiler gigabytes.
+#[tokio::test]
+async fn functions_that_no_compiler_can_take_are_refused() {
+    let variables: String = (0..1000).map(|n| format!("(local.set {n} (i32.add (local.get {n}) (i32.const 1)))")).collect();
+    let (open, close) = ("(loop ".repeat(1000), "(br_if 0 (i32.const 0)))".repeat(1000));
+    let bomb = starting(&format!("(func (local {}) {open} {variables} {close})", "i32 ".repeat(1000)));
+    let error = load(&sandbox(1), &bomb).await.unwrap_err().to_string();
+    assert!(error.contains("has too many local variables and loops for a compiler: 1000000 as their product"), "{error}");
+}
+
 #[tokio::test]
 async fn compiling_is_limited_in_time() {
     let sandbox = floe_sandbox::Sandbox::new(floe_sandbox::Config { threads: 2, cache: None, instances: 4 }).unwrap();

@@ -64,10 +64,12 @@ pub const DEFAULT_HOST_CALLS: u64 = 1_000_000;
 pub const DEFAULT_MODULE: u64 = 16 * MIB;
 /// A component of componentize-py is 18 MiB, of jco 12 MiB, before the plugin's own code; TinyGo stays below 5, Go above 8.
 pub const DEFAULT_MODULE_LARGE: u64 = 64 * MIB;
-/// The largest Python component has some 30 000; compiling takes about 10 µs a function and core.
+/// A small Python component has 13 500; compiling takes about 10 µs a function and core.
 pub const DEFAULT_FUNCTIONS: u32 = 100_000;
 /// A component imports some dozens of functions by some dozen instances.
 pub const DEFAULT_IMPORTS: u32 = 1000;
+/// CPython's libraries import from each other: a small plugin has 2 400.
+pub const DEFAULT_IMPORTS_PYTHON: u32 = 10_000;
 /// A component of the Python toolchain is made of some dozens.
 pub const DEFAULT_NESTED: u32 = 200;
 /// Compiling takes 0.2 s for a small plugin and some seconds for CPython.
@@ -174,6 +176,7 @@ impl Limits {
                 tables: DEFAULT_TABLES_PYTHON,
                 instances: DEFAULT_INSTANCES_PYTHON,
                 module: DEFAULT_MODULE_LARGE,
+                imports: DEFAULT_IMPORTS_PYTHON,
                 ..Self::rust()
             },
             Profile::Go => Self { memory: DEFAULT_MEMORY_GO, module: DEFAULT_MODULE_LARGE, ..Self::rust() },

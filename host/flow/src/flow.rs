@@ -302,10 +302,8 @@ impl Shared {
             in_line: BTreeSet::new(),
             joins: Joins::default(),
             reader: std::collections::VecDeque::new(),
-            streams: BTreeMap::new(),
             outputs: 0,
-            tokens: 0,
-            loops: BTreeMap::new(),
+            counters: None,
             credit: Some(credit),
         };
         let trace = Arc::new(Trace {

@@ -181,12 +181,21 @@ pub(crate) struct State {
     pub(crate) in_line: BTreeSet<EdgeIndex>,
     pub(crate) joins: Joins,
     pub(crate) reader: VecDeque<Item>,
-    pub(crate) streams: BTreeMap<Arc<str>, u64>,
     pub(crate) outputs: u64,
-    /// Tokens that all controller loops have used, and those of each loop by the message of its next turn.
-    pub(crate) tokens: u64,
-    pub(crate) loops: BTreeMap<MessageId, u64>,
+    /// Apart, because most traces have none of it.
+    pub(crate) counters: Option<Box<Counters>>,
     pub(crate) credit: Option<[OwnedSemaphorePermit; 2]>,
+}
+
+/// What is counted for those who stream or loop.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Pieces of each stream.
+    pub(crate) streams: BTreeMap<Arc<str>, u64>,
+    /// Tokens that all controller loops have used.
+    pub(crate) tokens: u64,
+    /// Those of each loop, by the message of its next turn.
+    pub(crate) loops: BTreeMap<MessageId, u64>,
 }
 
 /// Where a trace is in its life.
@@ -267,8 +276,9 @@ impl Trace {
         let stream: Arc<str> = chunk.stream.map_or_else(|| Arc::clone(&self.origin.trace), Into::into);
         let node = self.node_name(node);
         let mut state = self.room_at_reader().await?;
-        if state.streams.len() >= MAX_STREAMS && !state.streams.contains_key(&stream) {
-            let used = state.streams.len() as u64;
+        let streams = &mut state.counters.get_or_insert_default().streams;
+        if streams.len() >= MAX_STREAMS && !streams.contains_key(&stream) {
+            let used = streams.len() as u64;
             return Err(Failure::limit(
                 FailureKind::Exhausted,
                 "streams",
@@ -277,7 +287,7 @@ impl Trace {
                 "nothing: use fewer streams",
             ));
         }
-        let next = state.streams.entry(Arc::clone(&stream)).or_default();
+        let next = streams.entry(Arc::clone(&stream)).or_default();
         let seq = *next;
         *next += 1;
         state.reader.push_back(Item::Chunk {

@@ -154,8 +154,8 @@ impl Step<'_> {
             let answer = self.message(node, &message, index, output);
             self.send(self.output_edge(job.node), &Arc::new(answer), &lineage);
         }
-        if message.turn > 0 && turn.is_none() {
-            self.state.loops.remove(&message.id);
+        if let (None, Some(counters)) = (&turn, &mut self.state.counters) {
+            counters.loops.remove(&message.id);
         }
         if let Some((memory, tokens_used)) = turn {
             self.next_turn(job.node, &message, &lineage, index, memory, tokens_used);

@@ -361,15 +361,16 @@ impl Step<'_> {
             return;
         }
         // A loop says what it has used so far; the budget is for all loops of the trace.
-        let before = self.state.loops.remove(&message.id).unwrap_or_default();
-        self.state.tokens = self.state.tokens.saturating_add(tokens.saturating_sub(before));
-        let used = self.state.tokens;
+        let counters = self.state.counters.get_or_insert_default();
+        let before = counters.loops.remove(&message.id).unwrap_or_default();
+        counters.tokens = counters.tokens.saturating_add(tokens.saturating_sub(before));
+        let used = counters.tokens;
         if let Some(max) = self.flow.config.budget.tokens.filter(|max| used >= *max) {
             self.exhausted("tokens", used, max, Some(node), Some(&memory));
             return;
         }
         let next = Message { turn, ..self.message(self.node(node), message, index, Output::new(memory)) };
-        self.state.loops.insert(next.id, tokens);
+        self.state.counters.get_or_insert_default().loops.insert(next.id, tokens);
         self.arrive(node, None, &Arc::new(next), lineage);
     }
 }

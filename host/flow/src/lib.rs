@@ -51,7 +51,7 @@ pub use message::{MAX_PARSED, Message, MessageId, Meta, NotJson, Payload};
 pub use node::{Call, Failure, FailureKind, Invoke, NodeSpec, Outcome, Output, Receipt, Report, SideEffect, native};
 pub use policy::{
     Backoff, DEFAULT_BACKOFF, DEFAULT_BACKOFF_CAP, DEFAULT_BACKOFF_FACTOR, DEFAULT_RETRIES, DEFAULT_RETRY_ON, DEFAULT_TURNS,
-    OnFailure, Policy, Validate,
+    MAX_RETRY_AFTER, OnFailure, Policy, Validate,
 };
 pub use router::{Router, Rule};
 pub use schema::{MAX_PATTERN_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_WORK, Schema};

@@ -15,6 +15,9 @@ pub const DEFAULT_BACKOFF_FACTOR: f64 = 2.0;
 pub const DEFAULT_BACKOFF_CAP: Duration = Duration::from_secs(30);
 /// Rounds of a controller loop before it counts as lost (spec item 5).
 pub const DEFAULT_TURNS: u32 = 8;
+/// The longest pause that a failure may ask for: an hour is longer than what is busy or down for a moment takes, and a longer
+/// one would only keep its trace.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Failures that another try can mend.
 pub const DEFAULT_RETRY_ON: [FailureKind; 4] =
     [FailureKind::TimedOut, FailureKind::Busy, FailureKind::Unavailable, FailureKind::Internal];
@@ -110,6 +113,10 @@ pub struct Backoff {
 impl Backoff {
     /// The pause before retry number `retry` (from 1).
     pub(crate) fn pause(&self, retry: u32, trace: &str, message: MessageId) -> Duration {
+        // Zero times a factor that has grown infinite would be no number.
+        if self.base.is_zero() {
+            return Duration::ZERO;
+        }
         let exponent = i32::try_from(retry.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = self.base.as_secs_f64() * self.factor.max(1.0).powi(exponent);
         let full = Duration::try_from_secs_f64(seconds).unwrap_or(self.cap).min(self.cap);
@@ -137,6 +144,12 @@ mod tests {
             assert!((full / 2..=full).contains(&spread), "{spread} of {full}");
         }
         assert_eq!(pauses(true), pauses(true));
+    }
+
+    #[test]
+    fn no_pause_stays_no_pause() {
+        let backoff = Backoff { base: Duration::ZERO, factor: 2.0, cap: Duration::from_secs(30), jitter: true };
+        assert_eq!(backoff.pause(1100, "trace", MessageId::INPUT), Duration::ZERO);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::event::{EventKind, Id, micros};
 use crate::graph::{EdgeIndex, Node, NodeIndex};
 use crate::message::Payload;
 use crate::node::{Failure, FailureKind, Outcome, Output, Receipt, Report};
-use crate::policy::OnFailure;
+use crate::policy::{MAX_RETRY_AFTER, OnFailure};
 use crate::rooms::{Tenant, lock};
 use crate::trace::{End, Envelope, Job, Phase, State, Terminal, Trace, TraceError};
 
@@ -191,7 +191,7 @@ impl Step<'_> {
         let retries_left = attempt <= node.policy.retries;
         if retries_left && node.policy.retry_on.contains(&failure.kind) {
             let pause = node.policy.backoff.pause(attempt, &self.trace.origin.trace, job.envelope.message.id);
-            let pause = pause.max(failure.retry_after.unwrap_or_default());
+            let pause = pause.max(failure.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER));
             self.event(|| EventKind::Retry {
                 node: Arc::clone(name),
                 message: id,

@@ -69,6 +69,17 @@ async fn a_hint_lengthens_the_pause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hint_asks_for_an_hour_at_most() {
+    let mut graph = Graph::builder("test");
+    let for_ever =
+        native(|_| Err(Failure { retry_after: Some(Duration::MAX), ..Failure::new(FailureKind::Busy, "some other day") }));
+    graph.run("node", for_ever, exact(1));
+    let began = Instant::now();
+    assert_eq!(run(&start(graph), json!(1)).await.1.error.unwrap().attempt, Some(2));
+    assert_eq!(began.elapsed().as_secs(), floe_flow::MAX_RETRY_AFTER.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_holds_no_slot() {
     let mut graph = Graph::builder("test");
     let first_fails = native(|call| {

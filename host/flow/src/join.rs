@@ -4,7 +4,7 @@
 //! emissions and can still reach the join carries a [`Frame`] that names the group, and the group counts them; when the last
 //! one has arrived or ended, the group is whole. So members may multiply, be filtered or fail on their way, and groups nest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -124,8 +124,8 @@ impl Group {
         let mut failed = self.failed.clone();
         failed.sort_unstable();
         failed.dedup();
-        let there = |index: u64| members.iter().any(|member| member.path.first() == Some(&index));
-        let discarded: Vec<u64> = (0..self.total).filter(|index| !there(*index) && !failed.contains(index)).collect();
+        let known: BTreeSet<&u64> = members.iter().filter_map(|member| member.path.first()).chain(&failed).collect();
+        let discarded: Vec<u64> = (0..self.total).filter(|index| !known.contains(index)).collect();
         if failed.is_empty() && discarded.is_empty() {
             return None;
         }
@@ -138,6 +138,8 @@ impl Group {
 pub(crate) struct Joins {
     pub(crate) groups: BTreeMap<u64, Group>,
     pub(crate) buckets: BTreeMap<NodeIndex, Vec<Member>>,
+    /// Members of all of them: no longer on their way, but still held.
+    pub(crate) members: u64,
     next: u64,
 }
 
@@ -197,10 +199,15 @@ impl Joins {
     }
 }
 
+/// Bytes of what [`gather`] makes.
+pub(crate) fn gathered_bytes(members: &[Member]) -> usize {
+    let texts: usize = members.iter().map(|member| member.message.payload.text().len()).sum();
+    texts + members.len().saturating_sub(1) + 2
+}
+
 /// One array of the members' payloads, as they were written.
 pub(crate) fn gather(members: &[Member]) -> Box<str> {
-    let bytes = members.iter().map(|member| member.message.payload.text().len() + 1).sum::<usize>() + 2;
-    let mut text = String::with_capacity(bytes);
+    let mut text = String::with_capacity(gathered_bytes(members));
     text.push('[');
     for (position, member) in members.iter().enumerate() {
         if position > 0 {

@@ -147,8 +147,11 @@ impl Step<'_> {
             receipt,
         });
         self.state.nodes[job.node].busy -= 1;
-        self.emit(job.node, &message, &lineage, emitted.into_iter().chain(returned), count);
         let index = count as u64;
+        // Another turn and a final answer emit nothing: no join over this node is due for them.
+        if count > 0 || (turn.is_none() && answer.is_none()) {
+            self.emit(job.node, &message, &lineage, emitted.into_iter().chain(returned), count);
+        }
         if let Some(payload) = answer {
             let output = Output::new(payload);
             let answer = self.message(node, &message, index, output);

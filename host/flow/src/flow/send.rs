@@ -85,8 +85,9 @@ impl Step<'_> {
             return;
         }
         let max = self.flow.config.budget.messages;
-        if self.state.live >= max {
-            self.exhausted("messages", self.state.live, max, None, None);
+        let held = self.state.live + self.state.joins.members;
+        if held >= max {
+            self.exhausted("messages", held, max, None, None);
             return;
         }
         match self.flow.graph.edges().get(edge) {

@@ -22,6 +22,7 @@ impl Step<'_> {
             Join::Count { count, .. } => {
                 let bucket = self.state.joins.buckets.entry(node).or_default();
                 bucket.push(Member { message, lineage, path: Vec::new(), sender });
+                self.state.joins.members += 1;
                 if bucket.len() >= *count {
                     self.release_bucket(node);
                 }
@@ -43,6 +44,7 @@ impl Step<'_> {
                 self.state.joins.leave(&lineage, &mut self.emptied);
                 if let Some(group) = self.state.joins.groups.get_mut(&group) {
                     group.arrived.push(Member { message, lineage: outer, path, sender });
+                    self.state.joins.members += 1;
                 }
             }
         }
@@ -85,14 +87,14 @@ impl Step<'_> {
         members: &[Member],
     ) {
         let node = self.node(join);
-        let text = join::gather(members);
-        let max = self.flow.config.budget.payload;
-        if text.len() > max {
-            let failure = Failure::limit(FailureKind::Exhausted, "payload", text.len() as u64, max as u64, "`budget.payload`");
+        self.state.joins.members -= members.len() as u64;
+        let (bytes, max) = (join::gathered_bytes(members), self.flow.config.budget.payload);
+        if bytes > max {
+            let failure = Failure::limit(FailureKind::Exhausted, "payload", bytes as u64, max as u64, "`budget.payload`");
             self.join_error(join, failure.kind.code(), &failure.message, None);
             return;
         }
-        let payload = match Payload::parse(text) {
+        let payload = match Payload::parse(join::gather(members)) {
             Ok(payload) => payload,
             Err(error) => return self.join_error(join, "invalid-input", &error.to_string(), None),
         };
@@ -139,7 +141,7 @@ impl Step<'_> {
                 self.release_group(group);
             } else if self.state.live > 0 {
                 break;
-            } else if let Some((&node, _)) = self.state.joins.buckets.iter().next() {
+            } else if let Some(node) = self.first_bucket() {
                 self.settle_bucket(node);
             } else {
                 debug_assert!(self.state.joins.is_empty(), "a group outlived its messages");
@@ -149,6 +151,13 @@ impl Step<'_> {
         if self.state.running == 0 && matches!(self.state.phase, Phase::Ending(_)) {
             self.conclude();
         }
+    }
+
+    /// A counting join that is not full and that no other such join can still send to.
+    fn first_bucket(&self) -> Option<NodeIndex> {
+        let mut partial = self.state.joins.buckets.keys().copied();
+        let behind = |node: NodeIndex, other: NodeIndex| other != node && self.node(other).reaches.contains(&node);
+        partial.find(|node| !self.state.joins.buckets.keys().any(|other| behind(*node, *other)))
     }
 
     /// The rest of the trace has ended and a counting join is not full.

@@ -3,7 +3,7 @@
 use floe_flow::{End, Failure, FailureKind, Graph, Join, Kind, OnFailure, OnIncomplete, Outcome, Output, Policy, native};
 use serde_json::{Value, json};
 
-use crate::support::{compute, echo, outputs, policy, run, split, start};
+use crate::support::{compute, echo, outputs, policy, run, split, start, start_with};
 
 fn all(of: &str, on_incomplete: OnIncomplete) -> Kind {
     Kind::Join(Join::All { of: of.into(), on_incomplete })
@@ -154,4 +154,64 @@ async fn a_way_around_the_split_is_an_error_of_that_trace() {
     let (_, terminal) = run(&flow, json!("gather")).await;
     assert_eq!(terminal.end, End::Failed);
     assert!(terminal.error.unwrap().message.contains("does not pass `split`"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_turn_and_a_final_answer_fire_no_join() {
+    let mut graph = Graph::builder("test");
+    let turns = native(|call| {
+        let value = call.message.payload.value();
+        Ok(match value.as_array() {
+            None => Outcome::Final(call.message.payload.clone()),
+            Some(_) if call.message.turn == 0 => Outcome::Again { memory: call.message.payload.clone(), tokens_used: 0 },
+            Some(items) => Outcome::Outputs(items.iter().map(|item| Output::new(item.clone().into())).collect()),
+        })
+    });
+    graph.run("split", turns, policy());
+    graph.node("gather", all("split", OnIncomplete::Fail), policy()).chain(&["split", "gather"]);
+    let flow = start(graph);
+    assert_eq!(outputs(&flow, json!([1, 2])).await, [json!([1, 2])]);
+    assert_eq!(outputs(&flow, json!([])).await, [json!([])], "no output is an outcome, too");
+    assert_eq!(outputs(&flow, json!("answer")).await, [json!("answer")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_that_cannot_fill_settle_in_the_order_of_the_flow() {
+    let mut graph = Graph::builder("test");
+    graph.run("start", echo(), policy());
+    graph.node("down", count(2, OnIncomplete::Fail), policy()).node("up", count(3, OnIncomplete::Release), policy());
+    graph.run("a", compute(|_| json!("a")), policy()).run("b", compute(|_| json!("b")), policy());
+    graph.chain(&["start", "a", "up", "down"]).chain(&["start", "b", "down"]);
+    assert_eq!(outputs(&start(graph), json!(1)).await, [json!([["a"], "b"])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_of_a_join_are_still_messages_of_the_trace() {
+    let fan = || native(|_| Ok(Outcome::Outputs((0..50).map(|n| Output::new(json!(n).into())).collect())));
+    let nodes = |join| {
+        let mut graph = Graph::builder("test");
+        graph.run("one", fan(), policy()).run("two", fan(), Policy::with_concurrency(1));
+        graph.node("gather", join, policy()).chain(&["one", "two", "gather"]);
+        graph
+    };
+    for join in [count(1_000_000, OnIncomplete::Release), all("one", OnIncomplete::Fail)] {
+        let flow = start_with(nodes(join), |config| config.budget.messages = 200);
+        let (_, terminal) = run(&flow, json!(1)).await;
+        assert_eq!(terminal.error.unwrap().detail, Some(json!({"limit": "messages", "used": 200, "max": 200})));
+    }
+    // What has been released counts no more.
+    let flow = start_with(nodes(count(50, OnIncomplete::Fail)), |config| config.budget.messages = 200);
+    assert_eq!(outputs(&flow, json!(1)).await.len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_beyond_the_payload_limit_is_never_built() {
+    // Nine gigabytes, if it were.
+    let fan = native(|call| Ok(Outcome::Outputs(vec![Output::new(call.message.payload.clone()); 9000])));
+    let mut graph = Graph::builder("test");
+    graph.run("one", fan, policy()).node("gather", all("one", OnIncomplete::Fail), policy()).chain(&["one", "gather"]);
+    let (_, terminal) = run(&start(graph), json!("x".repeat(1_000_000))).await;
+    let error = terminal.error.unwrap();
+    assert_eq!((terminal.end, error.code.as_str()), (End::Failed, "exhausted"));
+    assert!(error.message.contains("9000027001"), "{}", error.message);
 }

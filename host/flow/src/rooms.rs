@@ -26,7 +26,27 @@ pub(crate) struct Tenant {
 #[derive(Default)]
 struct Places {
     used: usize,
-    waiting: VecDeque<Arc<Trace>>,
+    waiting: Line,
+}
+
+/// Traces that wait, the first one ahead.
+#[derive(Debug, Default)]
+struct Line {
+    traces: VecDeque<Arc<Trace>>,
+    /// At least as many as have ended while they waited.
+    ended: usize,
+}
+
+impl Line {
+    /// A trace has ended while it waited. Ended traces are swept out once they may be half of the line, so that none is kept
+    /// for long and a sweep costs each of them no more than two steps.
+    fn sweep(&mut self) {
+        self.ended += 1;
+        if self.ended * 2 > self.traces.len() {
+            self.traces.retain(|trace| !trace.cancelled.is_cancelled());
+            self.ended = 0;
+        }
+    }
 }
 
 impl Tenant {
@@ -41,22 +61,27 @@ impl Tenant {
     /// Takes a place on an edge, or puts the trace in line for one.
     pub(crate) fn enter(&self, edge: EdgeIndex, capacity: usize, trace: &Arc<Trace>) -> bool {
         let mut places = lock(&self.edges[edge]);
-        if places.used < capacity && places.waiting.is_empty() {
+        if places.used < capacity && places.waiting.traces.is_empty() {
             places.used += 1;
             return true;
         }
-        places.waiting.push_back(Arc::clone(trace));
+        places.waiting.traces.push_back(Arc::clone(trace));
         false
     }
 
     /// Gives a place back. If a trace is in line, the place is now that trace's.
     pub(crate) fn leave(&self, edge: EdgeIndex) -> Option<Arc<Trace>> {
         let mut places = lock(&self.edges[edge]);
-        let next = places.waiting.pop_front();
+        let next = places.waiting.traces.pop_front();
         if next.is_none() {
             places.used -= 1;
         }
         next
+    }
+
+    /// A trace that is in line for a place on this edge has ended.
+    pub(crate) fn sweep(&self, edge: EdgeIndex) {
+        lock(&self.edges[edge]).waiting.sweep();
     }
 }
 
@@ -76,7 +101,7 @@ pub(crate) struct Slots {
 #[derive(Debug, Default)]
 struct SlotState {
     running: usize,
-    ready: VecDeque<Arc<Trace>>,
+    ready: Line,
 }
 
 impl Slots {
@@ -87,7 +112,7 @@ impl Slots {
     /// Takes a slot unless all are taken or others are ahead.
     pub(crate) fn take(&self) -> bool {
         let mut state = lock(&self.state);
-        let free = state.running < self.limit && state.ready.is_empty();
+        let free = state.running < self.limit && state.ready.traces.is_empty();
         state.running += usize::from(free);
         free
     }
@@ -95,21 +120,26 @@ impl Slots {
     /// Takes a slot, or puts the trace at the end of the line.
     pub(crate) fn take_or_wait(&self, trace: &Arc<Trace>) -> bool {
         let mut state = lock(&self.state);
-        if state.running < self.limit && state.ready.is_empty() {
+        if state.running < self.limit && state.ready.traces.is_empty() {
             state.running += 1;
             return true;
         }
-        state.ready.push_back(Arc::clone(trace));
+        state.ready.traces.push_back(Arc::clone(trace));
         false
     }
 
     /// Gives a slot back. If a trace is in line, the slot is now that trace's.
     pub(crate) fn give_back(&self) -> Option<Arc<Trace>> {
         let mut state = lock(&self.state);
-        let next = state.ready.pop_front();
+        let next = state.ready.traces.pop_front();
         if next.is_none() {
             state.running -= 1;
         }
         next
+    }
+
+    /// A trace that is in line for a slot has ended.
+    pub(crate) fn sweep(&self) {
+        lock(&self.state).ready.sweep();
     }
 }

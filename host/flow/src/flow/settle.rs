@@ -184,10 +184,16 @@ impl Step<'_> {
         self.event(|| EventKind::Ending { why: terminal.end.name() });
         self.state.phase = Phase::Ending(Box::new(terminal));
         self.trace.cancelled.cancel();
-        for place in &mut self.state.nodes {
+        for (place, slots) in self.state.nodes.iter_mut().zip(&self.flow.slots) {
             let edges = place.queue.drain(..).filter_map(|envelope| envelope.on);
             self.after.places.extend(edges.map(|edge| (Arc::clone(&self.trace.tenant), edge)));
             place.blocked = 0;
+            if place.listed {
+                slots.sweep();
+            }
+        }
+        for edge in std::mem::take(&mut self.state.in_line) {
+            self.trace.tenant.sweep(edge);
         }
         self.state.outbox.clear();
         self.state.joins = join::Joins::default();

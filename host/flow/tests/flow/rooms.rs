@@ -125,3 +125,32 @@ async fn an_unread_trace_keeps_no_room_from_others_of_its_tenant() {
         assert_eq!(handle.finish().await.0.len(), 2000);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_trace_is_not_kept_in_line() {
+    let mut graph = Graph::builder("test");
+    graph.run("split", split(), policy()).run("stuck", Arc::new(Stuck), Policy::with_concurrency(1));
+    graph.edge("split", "stuck", 1);
+    let flow = start(graph);
+    // One message for the slot and one for the place on the edge: later traces stand in line for the place, and the second
+    // trace for the slot.
+    let mut waiting = Vec::new();
+    for trace in ["running", "queued"] {
+        waiting.push(submit(&flow, trace, json!([1])).await);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut ended = Vec::new();
+    for trace in 0..100 {
+        let handle = submit(&flow, &format!("trace-{trace}"), json!([1, 2])).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        ended.push(Arc::downgrade(&handle.origin().trace));
+        handle.cancel();
+        handle.finish().await;
+    }
+    let queued = waiting.pop().unwrap();
+    ended.push(Arc::downgrade(&queued.origin().trace));
+    drop(queued);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(flow.in_flight(), 1);
+    assert_eq!(ended.iter().filter(|trace| trace.upgrade().is_some()).count(), 0);
+}

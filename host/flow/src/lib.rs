@@ -53,6 +53,6 @@ pub use policy::{
     Backoff, DEFAULT_BACKOFF, DEFAULT_BACKOFF_CAP, DEFAULT_BACKOFF_FACTOR, DEFAULT_RETRIES, DEFAULT_RETRY_ON, DEFAULT_TURNS,
     MAX_RETRY_AFTER, OnFailure, Policy, Validate,
 };
-pub use router::{Router, Rule};
+pub use router::{MAX_EXPRESSION_BYTES, Router, Rule};
 pub use schema::{MAX_PATTERN_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_WORK, Schema};
 pub use trace::{End, Item, MAX_ERROR, MAX_STREAMS, Terminal, TraceError};

@@ -14,6 +14,12 @@ use crate::context::Origin;
 use crate::message::Message;
 use crate::node::{Call, Failure, FailureKind, Invoke, Outcome, Output, Report};
 
+/// Bytes of an expression: the parser needs stack for each level of it, and nobody reads a longer one.
+pub const MAX_EXPRESSION_BYTES: usize = 4 * 1024;
+/// How deep an expression nests: the evaluator needs about a kilobyte of stack for each level, and a sum is as deep as it has
+/// terms. The parser's own limit for brackets is 96.
+const MAX_EXPRESSION_DEPTH: u32 = 128;
+
 /// What an expression may name.
 const VARIABLES: [&str; 4] = ["payload", "headers", "meta", "trace"];
 
@@ -45,11 +51,36 @@ pub struct Rule {
 impl Rule {
     /// Matches where the CEL expression is true. It may use `payload`, `headers` (`tenant`, `topic`, `priority`), `meta` and
     /// `trace`. The error is for whoever wrote the expression.
+    ///
+    /// The evaluator has no budget and payloads are strangers' data, so the work must stay linear in them: a walk over a list
+    /// (`all`, `exists`, `map`, `filter`, …) has no second walk in it and looks at nothing but the item.
     pub fn when(expression: &str, to: Vec<String>) -> Result<Self, String> {
+        let bytes = expression.len();
+        if bytes > MAX_EXPRESSION_BYTES {
+            return Err(format!("the expression has {bytes} bytes; the limit is {MAX_EXPRESSION_BYTES}: use several rules"));
+        }
         let program =
             Program::compile(expression).map_err(|errors| format!("`{expression}` is not a CEL expression: {errors}"))?;
-        if comprehension_depth(program.expression()) > 1 {
+        if depth(program.expression(), |_| true) > MAX_EXPRESSION_DEPTH {
+            return Err(format!("`{expression}` nests deeper than {MAX_EXPRESSION_DEPTH} levels; use several rules"));
+        }
+        if depth(program.expression(), |part| matches!(part, Expr::Comprehension(_))) > 1 {
             return Err(format!("`{expression}` nests one walk over a list in another, which can take too long; use one"));
+        }
+        match multiplied(program.expression()) {
+            Some("matches") => {
+                return Err(format!(
+                    "`{expression}` uses `matches` in a walk over a list, which would compile the pattern for each item; \
+                     use `startsWith`, `endsWith` or `contains`"
+                ));
+            }
+            Some(name) => {
+                return Err(format!(
+                    "`{expression}` uses `{name}` in a walk over a list, which can take too long; \
+                     look only at the item there, or decide in a node ahead"
+                ));
+            }
+            None => {}
         }
         let references = program.references();
         let mut unknown: Vec<&str> = references.variables();
@@ -214,10 +245,27 @@ fn cel_map(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
     Value::Map(Map { map: Arc::new(map) })
 }
 
-/// How deep comprehensions (`all`, `exists`, `map`, `filter`) nest: the evaluator has no budget, so the work must be linear.
-fn comprehension_depth(expression: &IdedExpr) -> u32 {
-    let below = children(&expression.expr).into_iter().map(comprehension_depth).max().unwrap_or(0);
-    below + u32::from(matches!(expression.expr, Expr::Comprehension(_)))
+/// How many of the parts that count lie within each other.
+fn depth(expression: &IdedExpr, counts: fn(&Expr) -> bool) -> u32 {
+    let below = children(&expression.expr).into_iter().map(|part| depth(part, counts)).max().unwrap_or(0);
+    below + u32::from(counts(&expression.expr))
+}
+
+/// What the body of a walk must not use because its cost is not the item's: the evaluator copies a variable on each use, and
+/// compiles a pattern.
+fn multiplied(expression: &IdedExpr) -> Option<&str> {
+    let Expr::Comprehension(walk) = &expression.expr else {
+        return children(&expression.expr).into_iter().find_map(multiplied);
+    };
+    [&walk.loop_cond, &walk.loop_step, &walk.result].into_iter().find_map(used)
+}
+
+fn used(body: &IdedExpr) -> Option<&str> {
+    match &body.expr {
+        Expr::Ident(name) if VARIABLES.contains(&name.as_str()) => Some(name),
+        Expr::Call(call) if call.func_name == "matches" => Some(&call.func_name),
+        other => children(other).into_iter().find_map(used),
+    }
 }
 
 /// The variables that comprehensions introduce.

@@ -99,7 +99,66 @@ fn wrong_expressions_are_refused() {
             "`payload.all(x, payload.all(y, x == y))` nests one walk over a list in another, which can take too long; use one"
         ],
     );
+    check(
+        "payload.all(x, x in payload)",
+        expect![
+            "`payload.all(x, x in payload)` uses `payload` in a walk over a list, which can take too long; look only at the item there, or decide in a node ahead"
+        ],
+    );
+    check(
+        "payload.exists(x, x.matches('a+'))",
+        expect![
+            "`payload.exists(x, x.matches('a+'))` uses `matches` in a walk over a list, which would compile the pattern for each item; use `startsWith`, `endsWith` or `contains`"
+        ],
+    );
     assert!(Rule::when("payload.n >", Vec::new()).unwrap_err().starts_with("`payload.n >` is not a CEL expression"));
+}
+
+/// Each of these would do as much for each item as there is data.
+#[test]
+fn a_walk_over_a_list_looks_only_at_its_item() {
+    for expression in [
+        "payload.l.map(x, payload.s + 'x').size() > 0",
+        "payload.l.all(x, x == payload.l)",
+        "payload.l.all(x, payload.s.contains(x))",
+        "payload.l.filter(x, [payload] != []).size() > 0",
+        "payload.l.exists(x, x == meta.key || x == headers.topic)",
+        "[1, 2].exists(x, payload.l.size() == x)",
+    ] {
+        assert!(Rule::when(expression, Vec::new()).unwrap_err().contains("in a walk over a list"), "{expression}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_of_a_list_are_compared() {
+    let value = json!({"items": [{"price": 2.5, "tags": ["x"]}, {"price": 3.5, "tags": []}], "tags": ["x"]});
+    for expression in [
+        "payload.items.exists(i, i.price > 3.0)",
+        "payload.items.exists(i, 'x' in i.tags && i.price + 1.0 < 4.0)",
+        "payload.items.filter(i, i.tags.size() > 0).size() == 1",
+        "payload.items.map(i, i.price).size() < size(payload.tags) + 2",
+        "'x' in payload.tags && size(payload.items) > 1",
+        "payload.tags[0].matches('^x$')",
+    ] {
+        let flow = routed(rules(&[(expression, &["a"]), ("else", &["b"])], false));
+        assert_eq!(goes_to(&flow, value.clone()).await, ["a"], "{expression}");
+    }
+}
+
+#[test]
+fn long_and_deep_expressions_are_refused() {
+    let refused = |expression: String| Rule::when(&expression, Vec::new()).unwrap_err();
+    assert!(refused("1".to_owned() + &"+1".repeat(20_000) + " > 0").contains("has 40005 bytes; the limit is 4096"));
+    // As deep as the length allows: the stack of an ordinary thread holds it.
+    for (start, more) in [("1", "+1"), ("1", "==1"), ("payload", ".a"), ("payload", "[0]"), ("payload", ".f()")] {
+        let expression = start.to_owned() + &more.repeat((floe_flow::MAX_EXPRESSION_BYTES - start.len()) / more.len());
+        assert!(refused(expression).contains("nests deeper than 128 levels"), "{more}");
+    }
+    for (open, close) in [("(", ")"), ("[", "]")] {
+        assert!(refused(open.repeat(2000) + "1" + &close.repeat(2000)).contains("is not a CEL expression"));
+    }
+    let names: Vec<String> = (0..200).map(|n| format!("payload == 'name-{n}'")).collect();
+    assert!(Rule::when(&names[..100].join(" || "), Vec::new()).is_ok(), "`||` is balanced, not deep");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! What a running call may ask of its trace.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::message::Payload;
 use crate::node::Failure;
@@ -70,6 +71,22 @@ impl Context {
         self.trace.cancelled.is_cancelled()
     }
 
+    /// Whether the trace has as many hops left as parts of this call will need. If not, it is ending.
+    pub(crate) fn has_hops(&self, parts: u64) -> bool {
+        self.trace.flow.with(&self.trace, |step| step.has_hops(self.node, parts))
+    }
+
+    /// Counts a hop for a part of this call that runs in a task of its own. None: the trace is ending.
+    pub(crate) fn start_part(&self) -> Option<Part> {
+        let started = self.trace.flow.with(&self.trace, |step| step.start_part(self.node));
+        started.then(|| Part(Arc::clone(&self.trace)))
+    }
+
+    /// Takes back what parts have counted, because it is in the call's own receipt, which is counted when the call ends.
+    pub(crate) fn take_back(&self, fuel: u64) {
+        self.trace.fuel_used.fetch_sub(fuel, Ordering::Relaxed);
+    }
+
     /// Hands a piece to the trace's reader; waits while the reader is behind. Returns the piece's number in its stream.
     pub async fn chunk(&self, chunk: Chunk) -> Result<u64, Failure> {
         self.trace.chunk(self.node, self.attempt, chunk).await
@@ -78,5 +95,21 @@ impl Context {
     /// Shows something to whoever watches the trace; waits while the reader is behind.
     pub async fn progress(&self, kind: String, data: Payload) -> Result<(), Failure> {
         self.trace.progress(self.node, kind, data).await
+    }
+}
+
+/// A part of a call that runs in a task of its own. Its trace does not end while it lives.
+pub(crate) struct Part(Arc<Trace>);
+
+impl Part {
+    /// Counts what the part used, at once: a budget is not to be found overdrawn only when the whole call ends.
+    pub(crate) fn count(&self, fuel: u64) {
+        self.0.fuel_used.fetch_add(fuel, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.0.flow.with(&self.0, |step| step.end_part());
     }
 }

@@ -5,79 +5,94 @@ use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+use tracing::{Instrument, debug_span};
 
-use crate::message::{Message, Payload};
+use crate::message::{Message, Payload, name_key};
 use crate::node::{Call, Failure, FailureKind, Invoke, Outcome, Receipt, Report};
 
 /// PenguiFlow's number (spec item 77).
 pub const DEFAULT_MAP_CONCURRENCY: usize = 8;
 
 /// Applies a node to each item of an array. The outputs of all items make one array; the first failure ends the rest and fails
-/// the attempt.
+/// the attempt. Each item is a hop of the trace, and what it used counts when it is done.
 #[derive(Debug)]
 pub struct MapNode {
     item: Arc<dyn Invoke>,
     concurrency: NonZeroUsize,
+    /// Tells items from the node's emissions.
     key: u64,
 }
 
 impl MapNode {
     /// Applies `item`, at most `concurrency` at once for one message.
     pub fn new(item: Arc<dyn Invoke>, concurrency: NonZeroUsize) -> Self {
-        Self { item, concurrency, key: crate::message::name_key("map") }
+        Self { item, concurrency, key: name_key("map") }
     }
 
     async fn run(&self, call: Call) -> Report {
-        let items: Vec<&RawValue> = match serde_json::from_str(call.message.payload.text()) {
-            Ok(items) => items,
-            Err(_) => {
-                let failure = Failure::new(FailureKind::InvalidInput, "a map takes an array");
-                return Report::from(Err(failure));
-            }
-        };
         let mut receipt = Receipt::default();
-        let mut results: Vec<Vec<Payload>> = vec![Vec::new(); items.len()];
-        // Dropping the set aborts what still runs, also when this future is dropped.
-        let mut running: JoinSet<(usize, Report)> = JoinSet::new();
+        let mut running = JoinSet::new();
+        let result = self.collect(&call, &mut running, &mut receipt).await;
+        // After a failure, a retry does not begin beside what is left of this attempt.
+        running.shutdown().await;
+        call.ctx.take_back(receipt.fuel);
+        Report { result: result.map(Outcome::one), emitted: Vec::new(), receipt }
+    }
+
+    async fn collect(
+        &self,
+        call: &Call,
+        running: &mut JoinSet<(usize, Report)>,
+        receipt: &mut Receipt,
+    ) -> Result<Payload, Failure> {
+        let items = items(call)?;
         let mut waiting = items.iter().enumerate();
-        let result = loop {
+        let max = call.ctx.trace.flow.config.budget.payload;
+        let mut bytes = 1;
+        // Of each item, the texts of its outputs.
+        let mut results = vec![String::new(); items.len()];
+        loop {
             while running.len() < self.concurrency.get()
                 && let Some((index, item)) = waiting.next()
             {
-                match self.item_call(&call, index, item.get()) {
-                    Ok(item_call) => {
-                        let item = Arc::clone(&self.item);
-                        running.spawn(async move { (index, item.invoke(item_call).await) });
-                    }
-                    Err(failure) => return Report { result: Err(failure), emitted: Vec::new(), receipt },
-                }
+                self.start(call, index, item.get(), running)?;
             }
-            let Some(done) = running.join_next().await else { break Ok(()) };
-            let (index, report) = match done {
-                Ok(done) => done,
-                Err(error) => break Err(Failure::new(FailureKind::Internal, format!("an item's task ended: {error}"))),
-            };
-            add(&mut receipt, &report.receipt);
-            match payloads(report) {
-                Ok(payloads) => results[index] = payloads,
-                Err(failure) => break Err(Failure { message: format!("item {index}: {}", failure.message), ..failure }),
-            }
-        };
-        let result = result.and_then(|()| array(results.into_iter().flatten())).map(Outcome::one);
-        Report { result, emitted: Vec::new(), receipt }
+            let Some(done) = running.join_next().await else { break };
+            let (index, report) = done.map_err(|error| internal(&error))?;
+            add(receipt, &report.receipt);
+            results[index] = texts(report, &mut bytes, max)
+                .map_err(|failure| Failure { message: format!("item {index}: {}", failure.message), ..failure })?;
+        }
+        results.retain(|texts| !texts.is_empty());
+        Payload::parse(format!("[{}]", results.join(",")))
+            .map_err(|error| Failure::new(FailureKind::InvalidInput, format!("the results do not fit in one array: {error}")))
     }
 
-    fn item_call(&self, call: &Call, index: usize, item: &str) -> Result<Call, Failure> {
-        let payload = Payload::parse(item).map_err(|error| Failure::new(FailureKind::InvalidInput, error.to_string()))?;
+    /// Runs an item in a task of its own, for guests compute and there are several cores. A task that is aborted, as all are
+    /// when this attempt is dropped, may be in the middle of a poll on another thread: its part, which is dropped after all
+    /// else in it, keeps the trace from ending before.
+    fn start(&self, call: &Call, index: usize, text: &str, running: &mut JoinSet<(usize, Report)>) -> Result<(), Failure> {
+        let payload = Payload::parse(text).map_err(|error| Failure::new(FailureKind::InvalidInput, error.to_string()))?;
+        let node = &call.ctx.trace.flow.graph.nodes()[call.ctx.node];
         let message = Message {
-            id: call.message.id.child(self.key, index as u64),
+            id: call.message.id.child(self.key ^ node.key, index as u64),
             parent: Some(call.message.id),
             payload,
             ..(*call.message).clone()
         };
-        Ok(Call { ctx: call.ctx.clone(), message: Arc::new(message), attempt: call.attempt, deadline: call.deadline })
+        let part = call.ctx.start_part().ok_or_else(ending)?;
+        let call = Call { ctx: call.ctx.clone(), message: Arc::new(message), attempt: call.attempt, deadline: call.deadline };
+        let item = Arc::clone(&self.item);
+        let work = async move {
+            let report = item.invoke(call).await;
+            part.count(report.receipt.fuel);
+            (index, report)
+        };
+        running.spawn(work.instrument(debug_span!("item")));
+        Ok(())
     }
 }
 
@@ -87,28 +102,39 @@ impl Invoke for MapNode {
     }
 }
 
-fn payloads(report: Report) -> Result<Vec<Payload>, Failure> {
-    let returned = match report.result? {
-        Outcome::Outputs(outputs) => outputs,
-        Outcome::Again { .. } | Outcome::Final(_) => {
-            let message = "a node under `map` returns outputs; it cannot ask for another turn or answer for the flow";
-            return Err(Failure::new(FailureKind::InvalidInput, message));
-        }
-    };
-    Ok(report.emitted.into_iter().chain(returned).map(|output| output.payload).collect())
+fn items(call: &Call) -> Result<Vec<&RawValue>, Failure> {
+    let text = call.message.payload.text();
+    let no_array = |_| Failure::new(FailureKind::InvalidInput, "a map takes an array");
+    // Counted first, which keeps nothing: millions of items would take far more than their text.
+    let count = serde_json::from_str::<Vec<IgnoredAny>>(text).map_err(no_array)?.len();
+    if !call.ctx.has_hops(count as u64) {
+        return Err(ending());
+    }
+    serde_json::from_str(text).map_err(no_array)
 }
 
-fn array(items: impl Iterator<Item = Payload>) -> Result<Payload, Failure> {
-    let mut text = String::from("[");
-    for (position, item) in items.enumerate() {
-        if position > 0 {
-            text.push(',');
-        }
-        text.push_str(item.text());
+/// Nobody sees this: the trace has its terminal already.
+fn ending() -> Failure {
+    Failure::new(FailureKind::Cancelled, "the trace is ending")
+}
+
+fn internal(error: &JoinError) -> Failure {
+    Failure::new(FailureKind::Internal, format!("an item's task ended: {error}"))
+}
+
+/// What an item adds to an array of at most `max` bytes, of which `bytes` are there already. Only text is kept: many small
+/// payloads would take far more.
+fn texts(report: Report, bytes: &mut usize, max: usize) -> Result<String, Failure> {
+    let Outcome::Outputs(returned) = report.result? else {
+        let message = "a node under `map` returns outputs; it cannot ask for another turn or answer for the flow";
+        return Err(Failure::new(FailureKind::InvalidInput, message));
+    };
+    let texts: Vec<&str> = report.emitted.iter().chain(&returned).map(|output| output.payload.text()).collect();
+    *bytes += texts.iter().map(|text| text.len() + 1).sum::<usize>();
+    if *bytes > max {
+        return Err(Failure::limit(FailureKind::Exhausted, "payload", *bytes as u64, max as u64, "`budget.payload`"));
     }
-    text.push(']');
-    Payload::parse(text)
-        .map_err(|error| Failure::new(FailureKind::InvalidInput, format!("the results do not fit in one array: {error}")))
+    Ok(texts.join(","))
 }
 
 fn add(sum: &mut Receipt, part: &Receipt) {

@@ -317,13 +317,11 @@ impl Step<'_> {
         if let Some(edge) = envelope.on.take() {
             self.free_place(edge);
         }
-        let hops = self.trace.hops.fetch_add(1, Ordering::Relaxed);
-        let max = self.flow.config.budget.hops;
-        if hops >= max {
+        if !self.has_hops(node, 1) {
             self.after.slots.push(node);
-            self.exhausted("hops", hops, max, Some(node), None);
             return;
         }
+        self.trace.hops.fetch_add(1, Ordering::Relaxed);
         self.state.running += 1;
         self.state.nodes[node].busy += 1;
         let name = &self.node(node).name;
@@ -335,6 +333,16 @@ impl Step<'_> {
             pending,
         });
         self.after.start(Job { trace: Arc::clone(self.trace), node, envelope });
+    }
+
+    /// Whether the budget has this many invocations left. If not, the trace ends, as if all but the last had been made.
+    pub(crate) fn has_hops(&mut self, node: NodeIndex, more: u64) -> bool {
+        let (used, max) = (self.trace.hops.load(Ordering::Relaxed), self.flow.config.budget.hops);
+        let enough = more <= max.saturating_sub(used);
+        if !enough {
+            self.exhausted("hops", used + more - 1, max, Some(node), None);
+        }
+        enough
     }
 
     /// A failed message's pause is over: it goes ahead of those that came after it.

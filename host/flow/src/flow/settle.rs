@@ -1,6 +1,7 @@
 //! When messages wait for each other, and how a trace ends.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
@@ -199,6 +200,23 @@ impl Step<'_> {
         self.state.joins = join::Joins::default();
         self.emptied.clear();
         true
+    }
+
+    /// An attempt under way starts a part of itself in a task of its own: a hop like any other, and the trace does not end
+    /// before it. False if the trace is ending, for want of hops or otherwise.
+    pub(crate) fn start_part(&mut self, node: NodeIndex) -> bool {
+        let starts = matches!(self.state.phase, Phase::Running) && self.has_hops(node, 1);
+        if starts {
+            self.trace.hops.fetch_add(1, Ordering::Relaxed);
+            self.state.running += 1;
+        }
+        starts
+    }
+
+    /// A part is done or dropped.
+    pub(crate) fn end_part(&mut self) {
+        self.state.running -= 1;
+        self.check_fuel();
     }
 
     /// Nothing runs any more: the terminal is out.

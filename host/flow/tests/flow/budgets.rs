@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use floe_flow::{End, Graph, Outcome, Policy, Receipt, Report, Submission, Terminal, native};
+use floe_flow::{End, Graph, MapNode, Outcome, Policy, Receipt, Report, Submission, Terminal, native};
 use serde_json::{Value, json};
 
 use crate::support::{Stuck, chain, echo, outputs, payload, policy, run, split, start, start_with};
@@ -46,6 +46,36 @@ async fn fuel_is_shared_along_the_trace() {
     assert_eq!(outputs(&flow, json!(null)).await, [json!(60)]);
     let flow = start_with(nodes(), |config| config.budget.fuel = Some(80));
     assert_eq!(limit(&run(&flow, json!(null)).await.1), json!({"limit": "fuel", "used": 80, "max": 80}));
+}
+
+fn map(item: std::sync::Arc<dyn floe_flow::Invoke>) -> std::sync::Arc<dyn floe_flow::Invoke> {
+    std::sync::Arc::new(MapNode::new(item, std::num::NonZeroUsize::MIN))
+}
+
+#[tokio::test(start_paused = true)]
+async fn fuel_of_a_maps_items_counts_at_once_and_once() {
+    let nodes = || chain(&[("map", map(std::sync::Arc::new(Burns(40)))), ("rest", std::sync::Arc::new(Burns(1)))]);
+    let flow = start_with(nodes(), |config| config.budget.fuel = Some(100));
+    assert_eq!(outputs(&flow, json!([1, 2])).await, [json!(20)]);
+    let many = json!(vec![1; 1000]);
+    assert_eq!(limit(&run(&flow, many).await.1), json!({"limit": "fuel", "used": 120, "max": 100}));
+    // A map in a map counts nothing twice either.
+    let flow = start_with(chain(&[("map", map(map(std::sync::Arc::new(Burns(40)))))]), |config| config.budget.fuel = Some(100));
+    assert_eq!(outputs(&flow, json!([[1], [2]])).await, [json!([[100], [60]])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_maps_items_are_hops() {
+    let flow = start_with(chain(&[("map", map(echo())), ("rest", echo())]), |config| config.budget.hops = 10);
+    assert_eq!(outputs(&flow, json!([1, 2, 3, 4, 5, 6, 7, 8])).await, [json!([1, 2, 3, 4, 5, 6, 7, 8])]);
+    // The map, its nine items, and one hop too many behind it.
+    let nine = json!(vec![1; 9]);
+    assert_eq!(limit(&run(&flow, nine).await.1), json!({"limit": "hops", "used": 10, "max": 10}));
+    // More items than hops: none is started.
+    let many = json!(vec![1; 1000]);
+    let never = native(|_| unreachable!("no item is started"));
+    let flow = start_with(chain(&[("map", map(never))]), |config| config.budget.hops = 10);
+    assert_eq!(limit(&run(&flow, many).await.1), json!({"limit": "hops", "used": 1000, "max": 10}));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use floe_flow::{End, Failure, FailureKind, Graph, Kind, MapNode, Outcome, Output, Policy, Router, Rule, Submission, native};
 use serde_json::{Value, json};
 
-use crate::support::{Slow, compute, echo, outputs, payload, policy, run, split, start};
+use crate::support::{Slow, compute, echo, outputs, payload, policy, run, split, start, start_with, submit};
 
 fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|name| (*name).to_owned()).collect()
@@ -235,4 +235,92 @@ async fn a_map_flattens_and_needs_an_array() {
     assert_eq!(outputs(&flow, json!([[1, 2], [], [3]])).await, [json!([1, 2, 3])]);
     assert_eq!(run(&flow, json!({})).await.1.error.unwrap().message, "a map takes an array");
     let _ = echo();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_maps_results_are_bounded_as_they_come() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&calls);
+    let item = native(move |call| {
+        seen.fetch_add(1, Ordering::SeqCst);
+        let text = "x".repeat(usize::try_from(call.message.payload.value().as_u64().unwrap()).unwrap());
+        Ok(Outcome::one(json!(text).into()))
+    });
+    let mut graph = Graph::builder("test");
+    graph.run("map", Arc::new(MapNode::new(item, NonZeroUsize::MIN)), policy());
+    let flow = start_with(graph, |config| config.budget.payload = 5000);
+    let limit = |used| json!({"limit": "payload", "used": used, "max": 5000});
+    // One item alone, then the sum.
+    assert_eq!(run(&flow, json!([6000, 1, 1])).await.1.error.unwrap().detail, Some(limit(6004)));
+    assert_eq!(calls.swap(0, Ordering::SeqCst), 1);
+    let error = run(&flow, json!(vec![1000; 500])).await.1.error.unwrap();
+    assert_eq!((error.detail, calls.load(Ordering::SeqCst)), (Some(limit(5016)), 5));
+    assert!(error.message.starts_with("item 4: "), "{}", error.message);
+    assert_eq!(outputs(&flow, json!([1000, 3000])).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_of_two_maps_over_one_message_have_ids_of_their_own() {
+    let ids = Arc::new(Mutex::new(Vec::new()));
+    let mut graph = Graph::builder("test");
+    graph.run("start", echo(), policy());
+    for name in ["map", "other"] {
+        let ids = Arc::clone(&ids);
+        let item = native(move |call| {
+            ids.lock().unwrap().push(call.message.id.to_string());
+            Ok(Outcome::one(call.message.payload.clone()))
+        });
+        graph.run(name, Arc::new(MapNode::new(item, NonZeroUsize::MIN)), policy()).chain(&["start", name]);
+    }
+    outputs(&start(graph), json!([1, 2])).await;
+    let mut ids = ids.lock().unwrap().clone();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+}
+
+/// Computes without a pause, so that nothing can stop it, until it may return.
+#[derive(Debug, Default)]
+struct Computes {
+    running: AtomicUsize,
+    may_return: AtomicBool,
+}
+
+impl floe_flow::Invoke for Computes {
+    fn invoke(&self, _: floe_flow::Call) -> std::pin::Pin<Box<dyn Future<Output = floe_flow::Report> + Send + '_>> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        while !self.may_return.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_does_not_end_before_the_items_of_its_maps() {
+    let item = Arc::new(Computes::default());
+    let mut graph = Graph::builder("test");
+    graph.run("map", Arc::new(MapNode::new(item.clone(), NonZeroUsize::MIN)), policy());
+    let flow = start(graph);
+    let handle = submit(&flow, "trace", json!([1, 2, 3])).await;
+    while item.running.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    handle.cancel();
+    let ended = AtomicBool::new(false);
+    let end = async {
+        let (_, terminal) = handle.finish().await;
+        ended.store(true, Ordering::SeqCst);
+        assert_eq!((terminal.end, item.running.load(Ordering::SeqCst)), (End::Cancelled, 0));
+    };
+    let release = async {
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!ended.load(Ordering::SeqCst), "an item still computes");
+        item.may_return.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(end, release);
+    flow.stop(Duration::ZERO).await;
 }

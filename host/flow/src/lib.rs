@@ -54,5 +54,8 @@ pub use policy::{
     MAX_RETRY_AFTER, OnFailure, Policy, Validate,
 };
 pub use router::{MAX_EXPRESSION_BYTES, Router, Rule};
-pub use schema::{MAX_PATTERN_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_WORK, Schema};
+pub use schema::{
+    MAX_CHECK_WORK, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_PATTERNS_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FRAMES, MAX_SCHEMA_LINKS,
+    MAX_SCHEMA_NESTED, MAX_SCHEMA_WORK, Schema,
+};
 pub use trace::{End, Item, MAX_ERROR, MAX_STREAMS, Terminal, TraceError};

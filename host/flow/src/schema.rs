@@ -1,21 +1,49 @@
-//! JSON Schema (2020-12) for payloads and configurations. A plugin's schema is a stranger's text: it is bounded in size, in the
-//! cost of its patterns and in how often it may look at one value, all before it is used.
+//! JSON Schema (2020-12) for payloads and configurations. A plugin's schema is a stranger's text: what it may cost is counted
+//! before it is compiled, and what a check may cost before it begins, since neither can be interrupted.
+//!
+//! [`parts`] reads the text, [`cost`] counts. The validator does the rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod cost;
+mod disjoint;
+mod parts;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jsonschema::{Draft, PatternOptions, Validator};
-use serde_json::{Map, Value};
+use regex_automata::dfa::{dense, regex};
+use regex_automata::nfa::thompson;
+use serde_json::Value;
+
+use cost::Cost;
+pub(crate) use disjoint::disjoint;
+use parts::Parts;
 
 /// A schema's text; generous for a hand-written one.
 pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
-/// How many subschemas may look at one place of a value and all that lies below it on one path. A plain schema needs about its
-/// own number of keywords; references that double at every step need 2^n.
+/// Steps that a schema may take for any single value. A plain schema takes 8 for each subschema that looks at the value and 1
+/// for each thing it is compared with; references that double at every step would take 2^n.
 pub const MAX_SCHEMA_WORK: u64 = 50_000;
-/// Bytes of one compiled pattern; the engine's matching time is linear in the text.
+/// Schemas that look at a value within each other, all the way down a value of the greatest depth. Each takes some hundred bytes
+/// to half a KiB of a stack of 2 MiB.
+pub const MAX_SCHEMA_FRAMES: usize = 2_000;
+/// Schemas that look at one value, each for the one before it; counting them recurses, and so does checking.
+pub const MAX_SCHEMA_NESTED: usize = 256;
+/// Links between schemas that are followed while counting: milliseconds. Large schemas have some ten thousand.
+pub const MAX_SCHEMA_LINKS: usize = 200_000;
+/// Steps of one check: values of the payload × steps for each. A hundred thousand values at 200 steps; some tens of milliseconds.
+pub const MAX_CHECK_WORK: u64 = 20_000_000;
+/// Bytes of a pattern's automaton, forwards and backwards, with every state it can get into. One that is small enough to be
+/// kept whole takes a nanosecond or two for a byte of text; else each byte could take as long as the pattern has states.
 pub const MAX_PATTERN_BYTES: usize = 1024 * 1024;
-/// Deeper values do not parse, so work is counted down to here.
-const MAX_DEPTH: u32 = 127;
+/// Bytes of the automata of all patterns of a schema; every thread may hold them.
+pub const MAX_PATTERNS_BYTES: usize = 2 * 1024 * 1024;
+/// Different patterns of a schema.
+pub const MAX_PATTERNS: usize = 64;
+/// Steps up to which a failed check of a schema with alternatives is repeated to learn the place: each alternative is explained.
+const MAX_EXPLAINED: u64 = 20_000;
+/// Bytes of text that are read in one step.
+const TEXT_A_STEP: u64 = 4;
 
 /// A compiled schema and its text.
 #[derive(Debug, Clone)]
@@ -25,6 +53,8 @@ pub struct Schema(Arc<Compiled>);
 struct Compiled {
     text: Value,
     validator: Validator,
+    cost: Cost,
+    branches: bool,
 }
 
 impl Schema {
@@ -34,19 +64,47 @@ impl Schema {
         if bytes > MAX_SCHEMA_BYTES {
             return Err(format!("the schema has {bytes} bytes; the limit is {MAX_SCHEMA_BYTES}"));
         }
-        check_work(text)?;
-        let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
-        let validator = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .with_pattern_options(patterns)
-            .build(text)
-            .map_err(|error| format!("not a usable JSON Schema: {error}"))?;
-        Ok(Self(Arc::new(Compiled { text: text.clone(), validator })))
+        let parts = Parts::read(text)?;
+        let cost = cost::of(&parts)?;
+        check_patterns(&parts)?;
+        let branches = parts.list.iter().any(|part| part.branches);
+        // Its own name could be that of a schema which the validator brings along.
+        let mut nameless = text.clone();
+        if let Some(keywords) = nameless.as_object_mut() {
+            keywords.remove("$id");
+        }
+        // The automaton and the sets that its states stand for.
+        let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(4 * MAX_PATTERN_BYTES);
+        let options = jsonschema::options().with_draft(Draft::Draft202012).with_pattern_options(patterns);
+        let validator =
+            options.build(&nameless).map_err(|error| format!("not a usable JSON Schema: {}", shortened(&error.to_string())))?;
+        Ok(Self(Arc::new(Compiled { text: text.clone(), validator, cost, branches })))
     }
 
-    /// Checks a value; an error names the place in it and the rule that it breaks.
+    /// Checks a value; an error names the place in it and the rule that it breaks, or the limit that the check would pass.
     pub fn check(&self, value: &Value) -> Result<(), String> {
-        self.0.validator.validate(value).map_err(|error| {
+        let Compiled { validator, cost, branches, .. } = &*self.0;
+        let size = Size::of(value);
+        let work = size.values.saturating_mul(cost.value);
+        within(work, || format!("{} values and the schema takes up to {} steps for each", size.values, cost.value))?;
+        within(size.text.saturating_mul(cost.text) / TEXT_A_STEP, || {
+            format!("{} bytes of text and the schema reads each up to {} times", size.text, cost.text)
+        })?;
+        within(size.pairs.saturating_mul(cost.unique), || {
+            format!(
+                "lists whose items take {} steps to compare and the schema compares them up to {} times",
+                size.pairs, cost.unique
+            )
+        })?;
+        if validator.is_valid(value) {
+            return Ok(());
+        }
+        if *branches && work > MAX_EXPLAINED {
+            return Err("the value fits none of the schema's alternatives or breaks another of its rules; \
+                        send less at once to learn the place"
+                .to_owned());
+        }
+        validator.validate(value).map_err(|error| {
             let place = error.instance_path().to_string();
             let rule = shortened(&error.masked_with("the value").to_string());
             if place.is_empty() { rule } else { format!("at `{place}`: {rule}") }
@@ -59,269 +117,97 @@ impl Schema {
     }
 }
 
+fn within(work: u64, what: impl FnOnce() -> String) -> Result<(), String> {
+    if work > MAX_CHECK_WORK {
+        return Err(format!("the payload has {}: more than {MAX_CHECK_WORK}; send less at once or use a simpler schema", what()));
+    }
+    Ok(())
+}
+
+/// What a payload is made of.
+#[derive(Default)]
+struct Size {
+    values: u64,
+    /// Bytes, keys included.
+    text: u64,
+    /// Items that could have to be compared with each other, in values: a text or a small number is found by its hash, but the
+    /// hashes of other items can be made the same.
+    pairs: u64,
+}
+
+impl Size {
+    fn of(value: &Value) -> Self {
+        let mut size = Self::default();
+        size.add(value);
+        size
+    }
+
+    fn add(&mut self, value: &Value) {
+        self.values += 1;
+        match value {
+            Value::String(text) => self.text += text.len() as u64,
+            Value::Array(items) => {
+                let before = self.values + self.text / 32;
+                items.iter().for_each(|item| self.add(item));
+                let alike = items.iter().filter(|item| !has_own_hash(item)).count() as u64;
+                self.pairs = self.pairs.saturating_add(alike.saturating_mul(self.values + self.text / 32 - before));
+            }
+            Value::Object(entries) => {
+                for (key, value) in entries {
+                    self.text += key.len() as u64;
+                    self.add(value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}
+
+/// Numbers are hashed as floats: above 2^53 several have one hash.
+fn has_own_hash(item: &Value) -> bool {
+    match item {
+        Value::Array(_) | Value::Object(_) => false,
+        Value::Number(number) => number.is_f64() || number.as_i64().is_some_and(|number| number.unsigned_abs() <= 1 << 53),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
+fn check_patterns(parts: &Parts<'_>) -> Result<(), String> {
+    let patterns: BTreeSet<&str> = parts.list.iter().flat_map(|part| &part.patterns).copied().collect();
+    if patterns.len() > MAX_PATTERNS {
+        return Err(format!("the schema has {} different patterns; the limit is {MAX_PATTERNS}", patterns.len()));
+    }
+    let mut sum = 0;
+    for pattern in patterns {
+        let bytes = automaton_bytes(pattern).ok_or_else(|| {
+            format!(
+                "the pattern `{}` is no regular expression, looks around or back, or takes more than {MAX_PATTERN_BYTES} bytes; use \
+                 a simpler one, with smaller numbers of repetitions",
+                shortened(pattern)
+            )
+        })?;
+        sum += bytes;
+        if sum > MAX_PATTERNS_BYTES {
+            return Err(format!("the schema's patterns take more than {MAX_PATTERNS_BYTES} bytes; use fewer or simpler ones"));
+        }
+    }
+    Ok(())
+}
+
+/// Builds what the validator's engine could come to build while it matches.
+fn automaton_bytes(pattern: &str) -> Option<usize> {
+    let pattern = jsonschema_regex::to_rust_regex(pattern).ok()?;
+    let limit = Some(MAX_PATTERN_BYTES / 2);
+    let each = dense::Config::new().dfa_size_limit(limit).determinize_size_limit(limit);
+    let states = thompson::Config::new().nfa_size_limit(limit);
+    let automaton = regex::Builder::new().thompson(states).dense(each).build(&pattern).ok()?;
+    Some(automaton.forward().memory_usage() + automaton.reverse().memory_usage())
+}
+
 /// Messages of the validator may quote whole schemas.
 fn shortened(message: &str) -> String {
     match message.char_indices().nth(300) {
         Some((end, _)) => format!("{}…", &message[..end]),
         None => message.to_owned(),
     }
-}
-
-// === how much work a schema can ask for ===
-
-/// Keywords whose schemas look at the same value as the schema that holds them.
-const IN_PLACE: [&str; 8] = ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"];
-/// Keywords whose schemas look at each child of the value.
-const BELOW_ALL: [&str; 9] = [
-    "additionalProperties",
-    "patternProperties",
-    "unevaluatedProperties",
-    "propertyNames",
-    "items",
-    "prefixItems",
-    "unevaluatedItems",
-    "contains",
-    "contentSchema",
-];
-
-/// Counts, over the worst path through a value, how many subschemas look at it; refuses what grows out of hand.
-fn check_work(root: &Value) -> Result<(), String> {
-    let mut counter = Counter { root, known: BTreeMap::new() };
-    if counter.work(root, MAX_DEPTH) > MAX_SCHEMA_WORK {
-        return Err(format!(
-            "its references multiply: checking one value could take more than {MAX_SCHEMA_WORK} steps; refer to each definition once"
-        ));
-    }
-    Ok(())
-}
-
-struct Counter<'a> {
-    root: &'a Value,
-    /// Work of the schema at this address and depth.
-    known: BTreeMap<(usize, u32), u64>,
-}
-
-impl<'a> Counter<'a> {
-    fn work(&mut self, schema: &'a Value, depth: u32) -> u64 {
-        let key = (std::ptr::from_ref(schema).addr(), depth);
-        if let Some(&work) = self.known.get(&key) {
-            return work;
-        }
-        let mut here = Vec::new();
-        let in_place = self.collect_in_place(schema, &mut BTreeSet::new(), &mut here);
-        let Some(in_place) = in_place.filter(|count| *count <= MAX_SCHEMA_WORK) else { return u64::MAX };
-        let mut work = in_place;
-        if depth > 0 {
-            work = work.saturating_add(self.work_below(&here, depth - 1));
-        }
-        self.known.insert(key, work);
-        work
-    }
-
-    /// All schemas that look at the same place as `schema`, each as often as it is reached; none if it refers to itself
-    /// without going down.
-    fn collect_in_place(
-        &mut self,
-        schema: &'a Value,
-        path: &mut BTreeSet<usize>,
-        here: &mut Vec<&'a Map<String, Value>>,
-    ) -> Option<u64> {
-        let Value::Object(keywords) = schema else { return Some(1) };
-        let address = std::ptr::from_ref(keywords).addr();
-        if !path.insert(address) || here.len() as u64 > MAX_SCHEMA_WORK {
-            return None;
-        }
-        here.push(keywords);
-        let mut count = 1u64;
-        let mut parts: Vec<&'a Value> = Vec::new();
-        for keyword in ["$ref", "$dynamicRef"] {
-            if let Some(target) = keywords.get(keyword).and_then(Value::as_str) {
-                parts.extend(resolve(self.root, target));
-            }
-        }
-        for keyword in IN_PLACE {
-            parts.extend(keywords.get(keyword).into_iter().flat_map(subschemas));
-        }
-        for part in parts {
-            count = count.saturating_add(self.collect_in_place(part, path, here)?);
-        }
-        path.remove(&address);
-        Some(count)
-    }
-
-    /// The heaviest child: what the named property is checked against, and whatever is checked on every child.
-    fn work_below(&mut self, here: &[&'a Map<String, Value>], depth: u32) -> u64 {
-        let mut every = 0u64;
-        let mut named: BTreeMap<&str, u64> = BTreeMap::new();
-        for keywords in here {
-            for part in BELOW_ALL.iter().filter_map(|keyword| keywords.get(*keyword)).flat_map(subschemas) {
-                every = every.saturating_add(self.work(part, depth));
-            }
-            if let Some(Value::Object(properties)) = keywords.get("properties") {
-                for (name, part) in properties {
-                    let work = self.work(part, depth);
-                    let sum = named.entry(name).or_default();
-                    *sum = sum.saturating_add(work);
-                }
-            }
-        }
-        every.saturating_add(named.into_values().max().unwrap_or(0))
-    }
-}
-
-/// The schemas in a keyword's value: one, a list of them, or a map of them.
-fn subschemas(value: &Value) -> Vec<&Value> {
-    match value {
-        Value::Array(list) => list.iter().collect(),
-        Value::Object(map) if !looks_like_schema(map) => map.values().collect(),
-        Value::Object(_) | Value::Bool(_) => vec![value],
-        Value::Null | Value::Number(_) | Value::String(_) => Vec::new(),
-    }
-}
-
-/// `patternProperties` and `dependentSchemas` map names to schemas, the other keywords hold a schema itself.
-fn looks_like_schema(map: &Map<String, Value>) -> bool {
-    map.is_empty() || !map.values().all(|value| value.is_object() || value.is_boolean()) || map.keys().any(|key| is_keyword(key))
-}
-
-fn is_keyword(key: &str) -> bool {
-    key.starts_with('$') || key == "properties" || key == "items" || IN_PLACE.contains(&key) || BELOW_ALL.contains(&key)
-}
-
-/// Follows `#`, `#/json/pointer` and `#anchor` within one document.
-fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
-    match reference.strip_prefix('#')? {
-        "" => Some(root),
-        pointer if pointer.starts_with('/') => root.pointer(&pointer.replace("%25", "%").replace("%22", "\"")),
-        anchor => find_anchor(root, anchor),
-    }
-}
-
-fn find_anchor<'a>(value: &'a Value, anchor: &str) -> Option<&'a Value> {
-    match value {
-        Value::Object(map) => {
-            let named = ["$anchor", "$dynamicAnchor"].iter().any(|key| map.get(*key).and_then(Value::as_str) == Some(anchor));
-            if named { Some(value) } else { map.values().find_map(|child| find_anchor(child, anchor)) }
-        }
-        Value::Array(list) => list.iter().find_map(|child| find_anchor(child, anchor)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    }
-}
-
-// === whether two schemas can meet ===
-
-/// Says why no value can satisfy both schemas, where that is certain; nothing where they may meet or where it is hard to say.
-pub(crate) fn disjoint(given: &Schema, taken: &Schema) -> Option<String> {
-    disjoint_at(&Side::root(given.text()), &Side::root(taken.text()), 8)
-}
-
-struct Side<'a> {
-    root: &'a Value,
-    here: &'a Value,
-}
-
-impl<'a> Side<'a> {
-    fn root(root: &'a Value) -> Self {
-        Self { root, here: root }
-    }
-
-    /// This place after following references, a few at most.
-    fn resolved(&self) -> Option<Self> {
-        let mut here = self.here;
-        for _ in 0..8 {
-            match here.get("$ref").and_then(Value::as_str) {
-                Some(reference) => here = resolve(self.root, reference)?,
-                None => return Some(Self { root: self.root, here }),
-            }
-        }
-        None
-    }
-
-    fn at(&self, here: &'a Value) -> Self {
-        Self { root: self.root, here }
-    }
-
-    /// The types that a value may have; none: any.
-    fn types(&self) -> Option<BTreeSet<&'a str>> {
-        if let Some(constant) = self.constants() {
-            return Some(constant.iter().map(|value| type_name(value)).collect());
-        }
-        match self.here.get("type")? {
-            Value::String(name) => Some(BTreeSet::from([name.as_str()])),
-            Value::Array(names) => Some(names.iter().filter_map(Value::as_str).collect()),
-            _ => None,
-        }
-    }
-
-    fn constants(&self) -> Option<Vec<&'a Value>> {
-        match (self.here.get("const"), self.here.get("enum")) {
-            (Some(value), _) => Some(vec![value]),
-            (None, Some(Value::Array(values))) => Some(values.iter().collect()),
-            _ => None,
-        }
-    }
-
-    fn property(&self, name: &str) -> Option<Self> {
-        self.here.get("properties").and_then(|properties| properties.get(name)).map(|here| self.at(here))
-    }
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
-fn types_meet(left: &str, right: &str) -> bool {
-    left == right || matches!((left, right), ("integer", "number") | ("number", "integer"))
-}
-
-fn disjoint_at(given: &Side<'_>, taken: &Side<'_>, depth: u32) -> Option<String> {
-    if depth == 0 {
-        return None;
-    }
-    let (given, taken) = (given.resolved()?, taken.resolved()?);
-    if let (Some(left), Some(right)) = (given.types(), taken.types())
-        && !left.iter().any(|l| right.iter().any(|r| types_meet(l, r)))
-    {
-        return Some(format!("{} is never {}", list(&left), list(&right)));
-    }
-    if let (Some(left), Some(right)) = (given.constants(), taken.constants())
-        && !left.iter().any(|value| right.contains(value))
-    {
-        return Some("their lists of allowed values have none in common".to_owned());
-    }
-    let only_objects = |side: &Side<'_>| side.types().is_some_and(|types| types.iter().all(|name| *name == "object"));
-    if !only_objects(&given) || !only_objects(&taken) {
-        return None;
-    }
-    let required = taken.here.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    for name in required {
-        match given.property(name) {
-            Some(offered) => {
-                if let Some(wanted) = taken.property(name)
-                    && let Some(why) = disjoint_at(&offered, &wanted, depth - 1)
-                {
-                    return Some(format!("property `{name}`: {why}"));
-                }
-            }
-            None if given.here.get("additionalProperties") == Some(&Value::Bool(false))
-                && given.here.get("patternProperties").is_none() =>
-            {
-                return Some(format!("property `{name}` is required and never given"));
-            }
-            None => {}
-        }
-    }
-    None
-}
-
-fn list(types: &BTreeSet<&str>) -> String {
-    types.iter().copied().collect::<Vec<_>>().join(" or ")
 }

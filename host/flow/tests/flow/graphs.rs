@@ -153,7 +153,24 @@ fn edges_whose_schemas_cannot_meet_are_refused() {
         expect!["fits"],
     );
     check(json!({"type": "integer"}), json!({"type": "number"}), expect!["fits"]);
+    check(json!({"const": 1}), json!({"const": 1.0}), expect!["fits"]);
+    check(json!({"const": {"a": [1.0]}}), json!({"enum": [{"a": [1]}]}), expect!["fits"]);
     check(json!({"anyOf": [{"type": "string"}]}), json!({"type": "object"}), expect!["fits"]);
+}
+
+#[test]
+fn comparing_schemas_ends() {
+    // Each of thirty properties is of the same kind: 30^8 pairs.
+    let properties: serde_json::Map<String, serde_json::Value> =
+        (0..30).map(|n| (format!("p{n}"), json!({"$ref": "#"}))).collect();
+    let required: Vec<&String> = properties.keys().collect();
+    let schema = Schema::compile(&json!({"type": "object", "properties": properties, "required": required}));
+    let schema = Some(schema.unwrap());
+    let mut graph = Graph::builder("test");
+    graph.node("from", Kind::Run { invoke: echo(), input: None, output: schema.clone() }, policy());
+    graph.node("to", Kind::Run { invoke: echo(), input: schema, output: None }, policy());
+    graph.chain(&["from", "to"]);
+    assert!(graph.build().is_ok());
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,7 +39,8 @@ pub enum Route {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
-    /// A CEL expression over `payload`, `headers`, `meta` and `trace`.
+    /// A CEL expression over `payload`, `headers`, `meta` and `trace`, of at most 4 KiB. In a walk over a list (`all`, `exists`,
+    /// `map`, `filter`) it sees only the item, so that its work grows no faster than the payload.
     #[serde(default)]
     pub when: Option<String>,
     /// The successors for messages where it is true.

@@ -137,3 +137,25 @@ fn each_limit_is_listed_with_a_test_that_exists() {
     }
     assert!(count > 20, "the fields of `Limits` are found");
 }
+
+#[test]
+fn each_event_is_described() {
+    let text = fs::read_to_string(root().join("docs/formats.md")).unwrap();
+    let code = fs::read_to_string(root().join("host/flow/src/event.rs")).unwrap();
+    let (_, variants) = code.split_once("pub enum EventKind {").unwrap();
+    let (variants, _) = variants.split_once("\n}").unwrap();
+    let names = variants.lines().filter_map(|line| line.strip_prefix("    ")?.strip_suffix(" {"));
+    let mut count = 0;
+    for name in names.filter(|name| name.starts_with(|first: char| first.is_ascii_uppercase())) {
+        let mut snake = String::new();
+        for char in name.chars() {
+            if char.is_ascii_uppercase() && !snake.is_empty() {
+                snake.push('_');
+            }
+            snake.push(char.to_ascii_lowercase());
+        }
+        count += 1;
+        assert!(text.contains(&format!("\n| `{snake}` |")), "docs/formats.md does not describe `{snake}`");
+    }
+    assert!(count > 10, "the events are found");
+}

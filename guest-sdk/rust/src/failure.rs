@@ -62,7 +62,7 @@ impl Failure {
         Self::new(FailureKind::Cancelled, message)
     }
 
-    /// Anything else; retried only if the node's policy says so.
+    /// Anything else; retried if the node's policy says so, as it does by default.
     pub fn internal(message: impl Display) -> Self {
         Self::new(FailureKind::Internal, message)
     }

@@ -1,6 +1,6 @@
 //! A flow file and the sandbox become a graph: plugins are found, loaded under their grants and limits, and put into the nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use floe_flow::graph::did_you_mean;
@@ -9,7 +9,7 @@ use floe_sandbox::{Error as Refusal, Grants, Limits, Plugin, Sandbox};
 use serde_json::{Value, json};
 
 use crate::builder::{Located, locate};
-use crate::file::{self, Code, Flow, Problem, Step, Unresolved, Wanted};
+use crate::file::{self, Code, Flow, MapNode, Node, Problem, Route, RouteField, RouteNode, RunNode, Step, Unresolved, Wanted};
 use crate::{Error, file::Span};
 
 /// A flow that can run.
@@ -30,17 +30,49 @@ pub async fn assemble(flow: &Flow, sandbox: &Sandbox, cores: usize) -> Result<As
     for (name, config) in flow.file.plugins.iter() {
         loaded.load(flow, sandbox, name, config).await;
     }
-    let Loaded { plugins, warnings, mut problems } = loaded;
+    let Loaded { plugins, mut warnings, mut problems } = loaded;
     let by_name: BTreeMap<&str, &Plugin> = plugins.iter().map(|plugin| (plugin.name.as_str(), plugin)).collect();
     let graph = flow.graph(cores, &|wanted| resolve(&by_name, wanted));
     match graph {
-        Ok(graph) if problems.is_empty() => Ok(Assembled { graph, plugins, warnings }),
+        Ok(graph) if problems.is_empty() => {
+            warnings.extend(oddities(flow, &graph));
+            Ok(Assembled { graph, plugins, warnings })
+        }
         Ok(_) => Err(flow.problems(problems).into()),
         Err(found) => {
             problems.extend(found);
             Err(flow.problems(problems).into())
         }
     }
+}
+
+/// What is no mistake, but hardly meant.
+fn oddities(flow: &Flow, graph: &Graph) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let quoted = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+    let inputs: Vec<&str> = graph.inputs().iter().map(|input| &*graph.nodes()[*input].name).collect();
+    if inputs.len() > 1 {
+        warnings.push(format!("no edge leads to {}: each of them gets every input", quoted(&inputs)));
+    }
+    let runs = |node: &Node| match node {
+        Node::Run(RunNode { run: code, .. }) | Node::Map(MapNode { map: code, .. }) => code.split('/').next().map(str::to_owned),
+        Node::Route(_) | Node::Join(_) | Node::Discard(_) => None,
+    };
+    let used: BTreeSet<String> = flow.file.nodes.iter().filter_map(|(_, node)| runs(node)).collect();
+    let unused: Vec<&str> = flow.file.plugins.iter().map(|(name, _)| name).filter(|name| !used.contains(*name)).collect();
+    if !unused.is_empty() {
+        warnings.push(format!("no node runs anything of {}", quoted(&unused)));
+    }
+    for (name, node) in flow.file.nodes.iter() {
+        if let Node::Route(RouteNode { route: Route::Field(RouteField { to, otherwise: Some(otherwise), .. }), .. }) = node {
+            let named: Vec<&String> = to.iter().flat_map(|(_, to)| &to.0).chain(&otherwise.0).collect();
+            let (links, _) = flow.links();
+            for link in links.iter().filter(|link| link.from == name && !named.contains(&&link.to)) {
+                warnings.push(format!("`{name}` never sends to `{}`: neither `to` nor `else` names it", link.to));
+            }
+        }
+    }
+    warnings
 }
 
 #[derive(Default)]
@@ -66,8 +98,12 @@ impl Loaded {
         }
         let grants = Grants(config.grants.names().cloned().collect());
         let loaded = match read(&file, name, &limits) {
-            Ok(bytes) => sandbox.load(name, &bytes, &grants, &limits).await,
-            Err(error) => Err(error),
+            Ok(Ok(bytes)) => sandbox.load(name, &bytes, &grants, &limits).await,
+            Ok(Err(too_large)) => Err(too_large),
+            Err(error) => {
+                let message = format!("plugin `{name}`: cannot read `{}`: {error}", file.display());
+                return self.problems.push(Problem::new(message, span(flow, name, "source")));
+            }
         };
         match loaded {
             Ok(plugin) => self.plugins.push(plugin),
@@ -77,14 +113,13 @@ impl Loaded {
 }
 
 /// Reads a component, unless it is larger than it may be.
-fn read(path: &Path, plugin: &str, limits: &Limits) -> Result<Vec<u8>, Refusal> {
-    let damaged = |error: std::io::Error| Refusal::Damaged { offset: 0, size: 0, reason: error.to_string() };
-    let size = std::fs::metadata(path).map_err(damaged)?.len();
+fn read(path: &Path, plugin: &str, limits: &Limits) -> std::io::Result<Result<Vec<u8>, Refusal>> {
+    let size = std::fs::metadata(path)?.len();
     if size > limits.module {
         let raise = format!("plugins.{plugin}.limits.module");
-        return Err(Refusal::Limit { limit: "module", used: size, max: limits.module, raise });
+        return Ok(Err(Refusal::Limit { limit: "module", used: size, max: limits.module, raise }));
     }
-    std::fs::read(path).map_err(damaged)
+    std::fs::read(path).map(Ok)
 }
 
 /// What a refused plugin is a problem of, and where: of its source, its limits or its grants.

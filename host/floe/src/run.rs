@@ -4,6 +4,7 @@
 //! thread each. Every stage is bounded by the one behind it.
 
 mod input;
+mod interrupt;
 mod log;
 mod output;
 mod watch;
@@ -28,14 +29,21 @@ use crate::{Error, Exit, assemble, builder, start};
 pub use log::start as start_log;
 
 use input::{Line, Reading};
+use interrupt::Interrupts;
 use output::{Gone, Lines, Output};
 use watch::Watch;
 
 /// How long the first Ctrl-C waits for what is in flight.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
+/// Bytes of a piece of a stream that the log shows.
+const SHOWN: usize = 512;
+/// What the summary calls traces whose results nobody took.
+const NOT_WRITTEN: &str = "not written";
+
 /// Runs the flow over the input and returns how it went.
 pub fn run(args: &RunArgs, settings: &Settings, mut started: Instant) -> Result<Exit, Error> {
+    check_files(args)?;
     let flow = file::Flow::load(&args.flow, &args.set)?;
     if args.build {
         builder::build_for_flow(&flow, args.trust)?;
@@ -82,6 +90,32 @@ pub fn run(args: &RunArgs, settings: &Settings, mut started: Instant) -> Result<
     })
 }
 
+/// An output that is the input would destroy it, and two outputs in one file each other.
+fn check_files(args: &RunArgs) -> Result<(), Error> {
+    let input = Some(args.input.as_path()).filter(|path| *path != Path::new("-"));
+    let files = [("--input", input), ("--output", args.output.as_deref()), ("--events", args.events.as_deref())];
+    for (position, (one, first)) in files.iter().enumerate() {
+        for (other, second) in &files[position + 1..] {
+            if let (Some(first), Some(second)) = (first, second)
+                && is_same(first, second)
+            {
+                let shown = first.display();
+                return Err(Error::wrong(format!("{one} and {other} are the same file, `{shown}`; give each its own")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether two paths lead to one file, or would if it were there. Devices may be named as often as one likes.
+fn is_same(first: &Path, second: &Path) -> bool {
+    match (first.canonicalize(), second.canonicalize()) {
+        (Ok(first), Ok(second)) => first == second && first.is_file(),
+        (Err(_), Err(_)) => first == second,
+        _ => false,
+    }
+}
+
 /// Why no more lines are read.
 #[derive(Debug)]
 enum Fed {
@@ -108,19 +142,20 @@ struct Run {
 impl Run {
     /// Submits line after line and waits for their ends.
     async fn feed(&mut self, mut lines: tokio::sync::mpsc::Receiver<std::io::Result<Line>>, watch: &Watch) -> Fed {
+        let mut interrupts = Interrupts::listen();
         let mut redraw = tokio::time::interval(Duration::from_millis(100));
         let mut fed = None;
         while fed.is_none() || !self.traces.is_empty() {
             tokio::select! {
                 biased;
-                _ = tokio::signal::ctrl_c() => {
+                () = interrupts.next() => {
                     drop(lines);
-                    self.wind_down(DEFAULT_GRACE).await;
+                    self.wind_down(DEFAULT_GRACE, &mut interrupts).await;
                     return Fed::Interrupted;
                 }
                 () = self.lines.gone() => {
                     drop(lines);
-                    self.wind_down(Duration::ZERO).await;
+                    self.wind_down(Duration::ZERO, &mut interrupts).await;
                     return Fed::OutputGone;
                 }
                 Some(ended) = self.traces.join_next() => self.count(ended.ok().as_ref()),
@@ -147,19 +182,20 @@ impl Run {
     }
 
     /// Lets what is in flight come to its end for a while, or until the caller asks again.
-    async fn wind_down(&mut self, grace: Duration) {
+    async fn wind_down(&mut self, grace: Duration, interrupts: &mut Interrupts) {
         if !grace.is_zero() {
             self.bar.suspend(|| {
-                let traces = self.flow.in_flight();
-                let _ =
-                    writeln!(std::io::stderr(), "interrupted: {traces} traces are coming to their end; Ctrl-C again stops them");
+                let traces = plural(self.flow.in_flight() as u64, "trace");
+                let seconds = grace.as_secs();
+                let text = format!("interrupted: {traces} may come to an end within {seconds} s; Ctrl-C again stops them now");
+                let _ = writeln!(std::io::stderr(), "{text}");
             });
         }
         let flow = self.flow.clone();
         let stop = async {
             tokio::select! {
                 () = flow.stop(grace) => {}
-                _ = tokio::signal::ctrl_c() => flow.stop(Duration::ZERO).await,
+                () = interrupts.next() => flow.stop(Duration::ZERO).await,
             }
         };
         let drain = async {
@@ -178,8 +214,8 @@ impl Run {
     fn count(&mut self, ended: Option<&Result<End, Gone>>) {
         let end = match ended {
             Some(Ok(end)) => end.name(),
-            // Its results could not be written.
-            Some(Err(Gone)) | None => End::Failed.name(),
+            Some(Err(Gone)) => NOT_WRITTEN,
+            None => End::Failed.name(),
         };
         *self.ends.entry(end).or_default() += 1;
         self.bar.inc(1);
@@ -211,7 +247,10 @@ async fn one_trace(flow: &Flow, submission: Submission, line: u64, lines: &Lines
             Item::Progress { node, kind, data } => {
                 tracing::debug!(target: "plugin", trace = &*trace, node = &*node, kind, data = data.text(), "progress");
             }
-            Item::Chunk { .. } => {}
+            Item::Chunk { node, stream, seq, text, .. } => {
+                let text = floe_sandbox::plain(&text, SHOWN);
+                tracing::debug!(target: "plugin", trace = &*trace, node = &*node, stream = &*stream, seq, text, "chunk");
+            }
             Item::End(terminal) => {
                 if terminal.end != End::Completed {
                     lines.end(&trace, line, &terminal).await?;
@@ -233,23 +272,25 @@ struct Summary {
 impl Summary {
     fn print(&self, settings: &Settings) {
         let total: u64 = self.ends.values().sum();
-        let ends: Vec<String> = self.ends.iter().map(|(end, number)| format!("{} {end}", count(*number))).collect();
         let numbers = &self.numbers;
+        let silent = |end: &str| {
+            let silent = if end == End::Completed.name() { numbers.silent } else { 0 };
+            if silent > 0 { format!(" ({} without an output)", count(silent)) } else { String::new() }
+        };
+        let ends: Vec<String> =
+            self.ends.iter().map(|(end, number)| format!("{} {end}{}", count(*number), silent(end))).collect();
         let quantile = |q| time(Duration::from_micros(numbers.latency.value_at_quantile(q)));
-        let mut text = format!("{} traces in {}", count(total), time(self.took));
+        let mut text = format!("{} in {}", plural(total, "trace"), time(self.took));
         if total > 0 {
             text += &format!(": {}", ends.join(", "));
-        }
-        if numbers.silent > 0 {
-            text += &format!(" ({} of them without an output)", count(numbers.silent));
         }
         text.push('\n');
         if numbers.hops > 0 {
             let rate =
                 numbers.hops as f64 / self.took.saturating_sub(numbers.first_hop.unwrap_or_default()).as_secs_f64().max(1e-6);
             text += &format!(
-                "{} hops, {} hops/s; a hop took {} (p50), {} (p99); the first began after {}\n",
-                count(numbers.hops),
+                "{}, {} hops/s; a hop took {} (p50), {} (p99); the first began after {}\n",
+                plural(numbers.hops, "hop"),
                 count(rate as u64),
                 quantile(0.5),
                 quantile(0.99),
@@ -302,6 +343,10 @@ fn count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+fn plural(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// Three digits of a time, in its own unit.

@@ -46,18 +46,24 @@ fn check(args: &ValidateArgs, settings: &Settings) -> Result<Assembled, Error> {
 }
 
 fn report(checked: &Result<Assembled, Error>) -> Value {
-    match checked {
-        Ok(Assembled { graph, plugins, warnings }) => json!({
-            "ok": true,
-            "flow": &*graph.name,
-            "nodes": graph.nodes().len(),
-            "edges": graph.edges().len(),
-            "plugins": plugins.iter().map(|plugin| json!({ "name": plugin.name, "digest": plugin.digest })).collect::<Vec<_>>(),
-            "warnings": warnings,
-            "problems": [],
-        }),
-        Err(Error::Flow(problems)) => json!({ "ok": false, "problems": problems.json() }),
-        Err(Error::Wrong { message, help }) => json!({ "ok": false, "problems": [{ "message": message, "help": help }] }),
-        Err(error) => json!({ "ok": false, "problems": [{ "message": error.to_string() }] }),
-    }
+    let problems = match checked {
+        Ok(Assembled { graph, plugins, warnings }) => {
+            let plugins: Vec<Value> =
+                plugins.iter().map(|plugin| json!({ "name": plugin.name, "digest": plugin.digest })).collect();
+            return json!({
+                "ok": true,
+                "flow": &*graph.name,
+                "nodes": graph.nodes().len(),
+                "edges": graph.edges().len(),
+                "plugins": plugins,
+                "warnings": warnings,
+                "problems": [],
+            });
+        }
+        Err(Error::Flow(problems)) => json!(problems.json()),
+        Err(Error::Wrong { message, help }) => json!([{ "message": message, "help": help }]),
+        Err(error) => json!([{ "message": error.to_string() }]),
+    };
+    // The same keys either way.
+    json!({ "ok": false, "flow": null, "nodes": null, "edges": null, "plugins": [], "warnings": [], "problems": problems })
 }

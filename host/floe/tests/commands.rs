@@ -270,6 +270,50 @@ fn what_is_not_there_or_too_large() {
 }
 
 #[test]
+fn budgets_of_nothing_and_edges_without_ends_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let flow = "floe: 1\nname: test\nnodes:\n  a: { route: { by: a..b, to: { x: b } }, policy: { timeout: 1us } }\n  b: { discard: true }\n\
+                edges:\n  - a -> b\n  - { from: [], to: b }\nbudget: { hops: 0, deadline: 0s }\n";
+    write(dir.path(), "flow.yaml", flow);
+    let output = floe(dir.path(), &["validate", ".", "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let problems: Vec<String> = report["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| format!("{}: {}", problem["line"], problem["message"].as_str().unwrap()))
+        .collect();
+    expect![[r#"
+        4: `by` is the name of a field, or names with a `.` between them
+        4: times are kept to the millisecond: give it 1ms or more, or leave it out
+        8: an edge has a node on each side; `from` or `to` is an empty list
+        9: with `hops` at 0 no trace can do anything; give it more, or leave it out
+        9: times are kept to the millisecond: give it 1ms or more, or leave it out"#]]
+    .assert_eq(&problems.join("\n"));
+}
+
+#[test]
+fn what_is_hardly_meant_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let flow = "floe: 1\nname: test\nplugins:\n  idle: { source: golden.wasm }\nnodes:\n  a: { route: { by: k, to: { x: b }, else: b } }\n  b: { discard: true }\n  c: { discard: true }\n  d: { discard: true }\nedges:\n  - a -> b\n  - a -> c\n";
+    write(dir.path(), "flow.yaml", flow);
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/plugin-0.1.0.wasm");
+    std::fs::copy(golden, dir.path().join("golden.wasm")).unwrap();
+    check(
+        dir.path(),
+        &["validate", "."],
+        &expect![[r#"
+        exit 0
+        flow `test` is sound: 4 nodes, 2 edges, 1 plugin
+        --
+        warning: no edge leads to `a` and `d`: each of them gets every input
+        warning: no node runs anything of `idle`
+        warning: `a` never sends to `c`: neither `to` nor `else` names it
+    "#]],
+    );
+}
+
+#[test]
 fn mistakes_are_told_to_programs_too() {
     let dir = flow_with_plugin("words.wasm");
     let dir = dir.path();
@@ -281,7 +325,11 @@ fn mistakes_are_told_to_programs_too() {
         &expect![[r#"
             exit 2
             {
+              "edges": null,
+              "flow": null,
+              "nodes": null,
               "ok": false,
+              "plugins": [],
               "problems": [
                 {
                   "column": 20,
@@ -289,7 +337,8 @@ fn mistakes_are_told_to_programs_too() {
                   "line": 4,
                   "message": "plugin `words`: limit `module` reached: the component has 209715200 of 16777216; raise it with plugins.words.limits.module"
                 }
-              ]
+              ],
+              "warnings": []
             }
             --
         "#]],
@@ -308,18 +357,23 @@ fn mistakes_are_told_to_programs_too() {
         dir,
         &["validate", "nowhere", "--json"],
         &expect![[r#"
-        exit 2
-        {
-          "ok": false,
-          "problems": [
+            exit 2
             {
-              "help": "FLOW is a flow file or a folder with a `flow.yaml`; `floe new NAME` makes one",
-              "message": "there is no `nowhere`"
+              "edges": null,
+              "flow": null,
+              "nodes": null,
+              "ok": false,
+              "plugins": [],
+              "problems": [
+                {
+                  "help": "FLOW is a flow file or a folder with a `flow.yaml`; `floe new NAME` makes one",
+                  "message": "there is no `nowhere`"
+                }
+              ],
+              "warnings": []
             }
-          ]
-        }
-        --
-    "#]],
+            --
+        "#]],
     );
 }
 

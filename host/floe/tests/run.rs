@@ -254,9 +254,51 @@ fn a_json_file_is_one_payload_and_events_tell_the_story() {
     assert!(events[2]["receipt"]["fuel"].as_u64().unwrap() > 0);
 }
 
+#[test]
+fn files_are_not_written_over_each_other() {
+    let dir = one_node(floe_tests::ECHO, "echo", "");
+    let (flow, lines) = (dir.path().to_str().unwrap(), dir.path().join("lines.jsonl"));
+    fs::write(&lines, "1\n2\n").unwrap();
+    let (lines, other) = (lines.to_str().unwrap(), dir.path().join("other.jsonl"));
+    let other = other.to_str().unwrap();
+    for (options, names) in [
+        (["--input", lines, "--output", lines], "--input and --output"),
+        (["--input", lines, "--events", lines], "--input and --events"),
+        (["--output", other, "--events", other], "--output and --events"),
+    ] {
+        let ran = Ran::of(command(&[&["run", flow][..], &options].concat()).output().unwrap());
+        assert_eq!(ran.code, Some(2));
+        assert!(ran.errors.contains(&format!("{names} are the same file")), "{}", ran.errors);
+    }
+    assert_eq!(fs::read_to_string(lines).unwrap(), "1\n2\n");
+}
+
+/// Some editors begin a file with it.
+#[test]
+fn a_byte_order_mark_is_not_part_of_the_input() {
+    let dir = one_node(floe_tests::ECHO, "echo", "");
+    let ran = run(dir.path(), "\u{feff}1\r\n2\r\n", &[]);
+    assert_eq!((ran.code, ran.lines.len()), (Some(0), 2), "{}", ran.errors);
+}
+
+#[test]
+fn events_carry_what_was_streamed() {
+    let dir = one_node(floe_tests::EVIL, "progress", "");
+    let events = dir.path().join("events.jsonl");
+    run(dir.path(), "1", &["--events", events.to_str().unwrap()]);
+    let dir = one_node(floe_tests::EVIL, "flood-chunk", "");
+    let more = dir.path().join("events.jsonl");
+    run(dir.path(), "1", &["--events", more.to_str().unwrap()]);
+    let text = fs::read_to_string(events).unwrap() + &fs::read_to_string(more).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |name: &str| events.iter().find(|event| event["event"] == name).unwrap_or_else(|| panic!("no {name}: {text}"));
+    assert_eq!(of("chunk")["text"], "0123456789abcdef");
+    assert!(of("progress").get("data").is_some() && of("progress")["kind"].is_string());
+}
+
 #[cfg(unix)]
-fn interrupt(child: &Child) {
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+fn send(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }
 
@@ -265,7 +307,9 @@ fn interrupt(child: &Child) {
 fn an_interrupt_drains_and_a_second_one_cancels() {
     let dir = one_node(floe_tests::EVIL, "sleep", "    limits: { wall: 120s }\n");
     let events = dir.path().join("events.jsonl");
-    for (millis, interrupts, terminal) in [(1500, 1, None), (100_000, 2, Some("stopped"))] {
+    for (millis, signals, terminal) in
+        [(1500, &["INT"][..], None), (1500, &["TERM"], None), (100_000, &["INT", "TERM"], Some("stopped"))]
+    {
         let mut child = command(&["run", dir.path().to_str().unwrap(), "--events", events.to_str().unwrap()]).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         writeln!(stdin, "{millis}").unwrap();
@@ -274,11 +318,11 @@ fn an_interrupt_drains_and_a_second_one_cancels() {
             assert!(child.try_wait().unwrap().is_none(), "the run ended before its first attempt");
             std::thread::yield_now();
         }
-        interrupt(&child);
-        let drains = errors.by_ref().find(|line| line.starts_with("interrupted: 1 traces are coming to their end"));
+        send(&child, signals[0]);
+        let drains = errors.by_ref().find(|line| line.starts_with("interrupted: 1 trace may come to an end within 30 s"));
         assert!(drains.is_some(), "the first interrupt is said");
-        if interrupts == 2 {
-            interrupt(&child);
+        if let Some(second) = signals.get(1) {
+            send(&child, second);
         }
         fs::remove_file(&events).unwrap();
         for _ in errors {}

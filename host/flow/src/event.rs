@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::message::MessageId;
 use crate::node::{FailureKind, Receipt};
@@ -143,8 +144,19 @@ pub enum EventKind {
         stream: Arc<str>,
         /// Its number in the stream.
         seq_in_stream: u64,
+        /// The piece: a plugin's text.
+        text: String,
         /// The last one.
         done: bool,
+    },
+    /// Something to watch went to the reader.
+    Progress {
+        /// From which node.
+        node: Arc<str>,
+        /// A thought, a plan step, a status, …: a plugin's word.
+        kind: String,
+        /// Its content.
+        data: Value,
     },
     /// The trace is ending early: what runs is being stopped.
     Ending {

@@ -411,6 +411,10 @@ impl Shared {
         let input = input.as_ref().filter(|_| node.policy.validate.input());
         let output = output.as_ref().filter(|_| node.policy.validate.output());
         let message = &job.envelope.message;
+        if trace.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            // The commit makes it the trace's end.
+            return Some(Report::from(Err(Failure::new(FailureKind::TimedOut, "the trace's deadline has passed"))));
+        }
         let timeout = node.policy.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let call = Call {
             ctx: Context { trace: Arc::clone(trace), node: job.node, attempt: job.envelope.attempt },

@@ -148,7 +148,8 @@ impl Router {
                     (Some(targets), _) => Ok(targets.clone()),
                     (None, Some(text)) => Ok(vec![text]),
                     (None, None) => {
-                        let message = format!("the payload has no `{}` to route by; add `else`", path.join("."));
+                        let what = if found.is_some() { "is null" } else { "is not there" };
+                        let message = format!("the payload's `{}` {what}, so it cannot be routed by; add `else`", path.join("."));
                         Err(Failure::new(FailureKind::InvalidInput, message))
                     }
                 }
@@ -218,9 +219,10 @@ fn choose_by_rules(
 }
 
 fn rule_failure(position: usize, why: &str) -> Failure {
+    let remedy = if why.starts_with("No such key") { "; ask first whether it is there: `has(payload.KEY) && …`" } else { "" };
     Failure::new(
         FailureKind::InvalidInput,
-        format!("rule {} of the router cannot be decided for this message: {why}", position + 1),
+        format!("rule {} of the router cannot be decided for this message: {why}{remedy}", position + 1),
     )
 }
 

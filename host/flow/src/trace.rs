@@ -290,17 +290,17 @@ impl Trace {
         let next = streams.entry(Arc::clone(&stream)).or_default();
         let seq = *next;
         *next += 1;
-        state.reader.push_back(Item::Chunk {
+        let (text, done) = (chunk.text, chunk.done);
+        self.event(&mut state, || EventKind::Chunk {
             node: Arc::clone(node),
             attempt,
             stream: Arc::clone(&stream),
-            seq,
-            text: chunk.text,
-            done: chunk.done,
-            meta: chunk.meta.into_iter().collect(),
+            seq_in_stream: seq,
+            text: text.clone(),
+            done,
         });
-        let node = Arc::clone(node);
-        self.event(&mut state, || EventKind::Chunk { node, attempt, stream, seq_in_stream: seq, done: chunk.done });
+        let (node, meta) = (Arc::clone(node), chunk.meta.into_iter().collect());
+        state.reader.push_back(Item::Chunk { node, attempt, stream, seq, text, done, meta });
         self.changed.notify_waiters();
         Ok(seq)
     }
@@ -308,6 +308,11 @@ impl Trace {
     pub(crate) async fn progress(&self, node: NodeIndex, kind: String, data: Payload) -> Result<(), Failure> {
         let node = Arc::clone(self.node_name(node));
         let mut state = self.room_at_reader().await?;
+        self.event(&mut state, || EventKind::Progress {
+            node: Arc::clone(&node),
+            kind: kind.clone(),
+            data: data.value().into_owned(),
+        });
         state.reader.push_back(Item::Progress { node, kind, data });
         self.changed.notify_waiters();
         Ok(())

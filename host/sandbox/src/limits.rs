@@ -10,17 +10,17 @@ const MIB: u64 = 1 << 20;
 pub const DEFAULT_MEMORY: u64 = 64 * MIB;
 /// QuickJS and its heap start at some 10 MiB.
 pub const DEFAULT_MEMORY_JS: u64 = 128 * MIB;
-/// CPython and the standard library take some 40 MiB before the first line of the plugin runs.
+/// CPython starts at 12 MiB, and its objects are large.
 pub const DEFAULT_MEMORY_PYTHON: u64 = 256 * MIB;
 /// Go's collector lets the heap double before it runs.
 pub const DEFAULT_MEMORY_GO: u64 = 256 * MIB;
-/// About a second of computation on one core of 2026.
+/// A tenth of a second of computation for a tight loop on a core of 2026, half a second where memory is copied.
 pub const DEFAULT_FUEL: u64 = 1_000_000_000;
 /// An interpreter spends ten or more units where compiled code spends one.
 pub const DEFAULT_FUEL_INTERPRETED: u64 = 10_000_000_000;
-/// Ten times what the fuel allows in computation: the rest is waiting for the host.
+/// Far more than the fuel allows in computation: the rest is waiting for the host.
 pub const DEFAULT_WALL: Duration = Duration::from_secs(10);
-/// As `DEFAULT_WALL`, ten times the fuel of an interpreter.
+/// As `DEFAULT_WALL`, for the fuel of an interpreter.
 pub const DEFAULT_WALL_INTERPRETED: Duration = Duration::from_secs(30);
 /// Sum over all tables; a Rust guest has some hundreds of entries.
 pub const DEFAULT_TABLE_ELEMENTS: u64 = 10_000;

@@ -34,6 +34,9 @@ impl Flow {
                     }
                 }
                 Edge::Long(long) => {
+                    if long.from.0.is_empty() || long.to.0.is_empty() {
+                        problems.push(Problem::new("an edge has a node on each side; `from` or `to` is an empty list", at));
+                    }
                     let queue = long.queue.unwrap_or(DEFAULT_QUEUE);
                     for from in &long.from.0 {
                         links.extend(long.to.0.iter().map(|to| Link { from: from.clone(), to: to.clone(), queue, at }));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
+use std::time::Duration;
 
 use floe_flow::graph::{Place, did_you_mean};
 use floe_flow::{
@@ -14,6 +15,7 @@ use super::problem::Problem;
 use super::route::{Route, RouteNode, RuleConfig};
 use super::tree::Step;
 use super::types::{JoinNode, Node, OnIncompleteConfig, OneOrMany};
+use super::units::Time;
 use super::{Flow, Link};
 
 /// What a node of a plugin computes and takes and gives.
@@ -67,6 +69,7 @@ impl Flow {
     pub fn graph(&self, cores: usize, resolve: Resolve<'_>) -> Result<Graph, Vec<Problem>> {
         let (links, problems) = self.links();
         let mut making = Making { flow: self, cores, resolve, links: &links, problems };
+        making.budget();
         let mut builder = Graph::builder(&self.file.name);
         for (name, node) in self.file.nodes.iter() {
             let policy = making.policy(name, node);
@@ -128,6 +131,32 @@ impl Making<'_> {
         self.problems.push(Problem::new(message, at));
     }
 
+    /// With nothing of something that each trace needs, every trace would fail.
+    fn budget(&mut self) {
+        let budget = self.flow.file.budget;
+        let nothing = [
+            ("hops", budget.hops.is_some_and(|count| count.0 == 0)),
+            ("messages", budget.messages.is_some_and(|count| count.0 == 0)),
+            ("payload", budget.payload.is_some_and(|bytes| bytes.0 == 0)),
+            ("fuel", budget.fuel.is_some_and(|count| count.0 == 0)),
+            ("tokens", budget.tokens.is_some_and(|count| count.0 == 0)),
+        ];
+        for (key, _) in nothing.iter().filter(|(_, nothing)| *nothing) {
+            self.problem(
+                format!("with `{key}` at 0 no trace can do anything; give it more, or leave it out"),
+                &["budget".into(), (*key).into()],
+            );
+        }
+        self.too_short(budget.deadline, &["budget".into(), "deadline".into()]);
+    }
+
+    /// Timers count milliseconds.
+    fn too_short(&mut self, time: Option<Time>, at: &[Step]) {
+        if time.is_some_and(|time| time.0 < Duration::from_millis(1)) {
+            self.problem("times are kept to the millisecond: give it 1ms or more, or leave it out", at);
+        }
+    }
+
     fn policy(&mut self, name: &str, node: &Node) -> Policy {
         let config = match node {
             Node::Run(node) => &node.policy,
@@ -135,6 +164,7 @@ impl Making<'_> {
             Node::Map(node) => &node.policy,
             Node::Join(_) | Node::Discard(_) => return Policy::with_concurrency(self.cores),
         };
+        self.too_short(config.timeout, &["nodes".into(), name.into(), "policy".into(), "timeout".into()]);
         config.policy(self.cores).unwrap_or_else(|message| {
             self.problem(message, &["nodes".into(), name.into(), "policy".into(), "backoff".into(), "factor".into()]);
             Policy::with_concurrency(self.cores)
@@ -208,6 +238,9 @@ impl Making<'_> {
                         "`all` belongs to a list of rules; a field has one value",
                         &["nodes".into(), name.into(), "all".into()],
                     );
+                }
+                if field.by.split('.').any(str::is_empty) {
+                    self.problem("`by` is the name of a field, or names with a `.` between them", &at(&["by".into()]));
                 }
                 let mut to = BTreeMap::new();
                 for (value, targets) in field.to.iter() {

@@ -20,7 +20,7 @@ pub struct PolicyConfig {
     pub retries: Option<u32>,
     /// The pause before a retry (100ms, doubled each time up to 30s).
     pub backoff: Option<BackoffConfig>,
-    /// Failures that are retried.
+    /// Failures that are retried (busy, unavailable, timed-out, internal).
     #[schemars(with = "Option<Vec<KindSchema>>")]
     pub retry_on: Option<Vec<FailureKind>>,
     /// Invocations at once (number of cores).

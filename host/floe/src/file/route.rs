@@ -57,7 +57,7 @@ pub struct RuleConfig {
 pub struct RouteField {
     /// The field, a dotted path in the payload.
     pub by: String,
-    /// Successors by value; a value that is not listed names its successor itself.
+    /// Successors by value. A value that is not listed goes to `else`; without `else` it names its successor itself.
     #[serde(default)]
     pub to: Named<OneOrMany>,
     /// The successors for every other value.

@@ -63,7 +63,7 @@ pub struct Plugin {
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
-    /// Invocations of nodes (100 000).
+    /// Invocations of nodes, each retry one more (100 000).
     pub hops: Option<Count>,
     /// Time from submit to terminal (unlimited).
     pub deadline: Option<Time>,

@@ -58,7 +58,12 @@ pub(crate) fn open(path: &Path, reading: Reading) -> Result<mpsc::Receiver<std::
         Box::new(BufReader::with_capacity(256 * 1024, file))
     };
     let read = move || {
+        let mut source = source;
         let lines = Lines(tx);
+        if let Err(error) = skip_mark(&mut source) {
+            let _ = lines.send(Err(error));
+            return;
+        }
         // `Closed` is no failure: the run was stopped.
         let _ = if whole { read_whole(source, &reading, &lines) } else { read_lines(source, &reading, &lines) };
     };
@@ -77,6 +82,15 @@ impl Lines {
     fn send(&self, line: std::io::Result<Line>) -> Result<(), Closed> {
         self.0.blocking_send(line).map_err(|_| Closed)
     }
+}
+
+/// Some editors begin a file with a mark of its encoding, which is not JSON.
+fn skip_mark(source: &mut impl BufRead) -> std::io::Result<()> {
+    const MARK: &[u8] = "\u{feff}".as_bytes();
+    if source.fill_buf()?.starts_with(MARK) {
+        source.consume(MARK.len());
+    }
+    Ok(())
 }
 
 fn read_whole(mut source: impl BufRead, reading: &Reading, lines: &Lines) -> Result<(), Closed> {

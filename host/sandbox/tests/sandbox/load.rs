@@ -52,7 +52,7 @@ async fn what_is_no_component_is_named() {
         (
             &golden[..golden.len() / 2],
             expect![
-                "plugin `x`: the component is damaged or cut off at byte 130574 of 130982: unexpected end-of-file; build or fetch it again"
+                "plugin `x`: the component is damaged or cut off at byte 130574 of 130950: unexpected end-of-file; build or fetch it again"
             ],
         ),
         (

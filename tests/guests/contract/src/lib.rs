@@ -1,6 +1,7 @@
 //! Everything of the contract `floe:plugin@0.1.0`, used once. `tests/golden/plugin-0.1.0.wasm` was made of it, once:
 //!
 //! ```text
+//! RUSTFLAGS="--remap-path-prefix=$HOME/.cargo=cargo --remap-path-prefix=$PWD=floe" \
 //! CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release --target wasm32-wasip2 -p contract
 //! ```
 //!

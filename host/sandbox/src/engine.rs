@@ -12,7 +12,7 @@ use crate::Error;
 /// The longest that a guest runs without a look at its wall limit; 10 ms over a limit of seconds is within reason, and ticks
 /// cost next to nothing.
 pub const TICK: Duration = Duration::from_millis(10);
-/// Units of fuel between two yields: 6 to 50 µs of computation, so that neighbours on the same thread wait no longer than that.
+/// Units of fuel between two yields: 6 to 100 µs of computation, so that neighbours on the same thread wait no longer than that.
 pub const FUEL_YIELD: u64 = 100_000;
 /// Stack of a guest: deep enough for a recursive JSON parser at its limit of 128 levels and for CPython.
 pub const WASM_STACK: usize = 512 << 10;

@@ -14,11 +14,11 @@ pub const DEFAULT_MEMORY_JS: u64 = 128 * MIB;
 pub const DEFAULT_MEMORY_PYTHON: u64 = 256 * MIB;
 /// Go's collector lets the heap double before it runs.
 pub const DEFAULT_MEMORY_GO: u64 = 256 * MIB;
-/// A tenth of a second of computation for a tight loop on a core of 2026, half a second where memory is copied.
+/// From a twentieth of a second of computation for a plain loop to a second for one that waits for memory, on a core of 2026.
 pub const DEFAULT_FUEL: u64 = 1_000_000_000;
 /// An interpreter spends ten or more units where compiled code spends one.
 pub const DEFAULT_FUEL_INTERPRETED: u64 = 10_000_000_000;
-/// Far more than the fuel allows in computation: the rest is waiting for the host.
+/// Ten times the most that the fuel allows in computation: the rest is waiting for the host.
 pub const DEFAULT_WALL: Duration = Duration::from_secs(10);
 /// As `DEFAULT_WALL`, for the fuel of an interpreter.
 pub const DEFAULT_WALL_INTERPRETED: Duration = Duration::from_secs(30);

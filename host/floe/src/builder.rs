@@ -6,6 +6,7 @@
 mod cargo;
 mod project;
 mod stamp;
+mod world;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -85,6 +86,7 @@ pub fn build(project: &Project, force: bool) -> Result<Built, Error> {
         None => cargo::build(project)?,
         Some(command) => project::run_command(project, command)?,
     };
+    world::check_imports(project, &std::fs::read(&outcome.component)?)?;
     let Artifact { name, file, bytes, digest, .. } = stamp::keep(project, &outcome)?;
     say(&format!("Built plugin `{name}` in {:.1} s", started.elapsed().as_secs_f64()))?;
     Ok(Built { name, file, bytes, digest, built: true })

@@ -153,7 +153,10 @@ A Cargo project needs no more than its Cargo.toml. Anything else says how it is 
   uses = []
   [build]
   command = \"make words.wasm\"
-  artifact = \"words.wasm\"";
+  artifact = \"words.wasm\"
+
+The command finds the contract under $FLOE_WIT, with worlds `node-plugin`, `tool-plugin` and `plugin`
+that import what `uses` lists.";
 
 /// Arguments of `floe validate`.
 #[derive(Debug, Args)]

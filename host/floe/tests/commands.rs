@@ -142,6 +142,47 @@ fn builds_that_fail_say_why() {
     );
 }
 
+/// In whatever language: the command finds the contract, with what the plugin uses and nothing else.
+#[test]
+fn a_build_command_gets_the_plugins_world() {
+    let dir = flow_with_plugin("../words");
+    let dir = dir.path();
+    let plugin = "name = \"words\"\nuses = [\"state\", \"wasi:http\"]\n[build]\ncommand = \"cp -r $FLOE_WIT wit && cp words.txt out.wasm\"\n\
+                  artifact = \"out.wasm\"\n";
+    write(dir, "words/plugin.toml", plugin);
+    assert_eq!(floe(dir, &["build", "words"]).status.code(), Some(0));
+    let mut resolve = wit_parser::Resolve::default();
+    let (package, _) = resolve.push_dir(dir.join("words/wit")).unwrap();
+    for world in ["node-plugin", "tool-plugin", "plugin"] {
+        let world = &resolve.worlds[resolve.select_world(&[package], Some(world)).unwrap()];
+        let imports: Vec<String> = world.imports.keys().map(|key| resolve.name_world_key(key)).collect();
+        let capabilities: Vec<&String> = imports.iter().filter(|name| name.starts_with("floe:capability/")).collect();
+        assert_eq!(capabilities, ["floe:capability/state@0.0.1"]);
+        assert!(imports.contains(&"floe:plugin/emit@0.1.0".to_owned()), "{imports:?}");
+    }
+}
+
+#[test]
+fn what_a_plugin_imports_stands_under_uses() {
+    let dir = flow_with_plugin("../words");
+    let dir = dir.path();
+    std::fs::copy(floe_tests::WANTS_STATE, dir.join("words/words.txt")).unwrap();
+    check(
+        dir,
+        &["build", "words"],
+        &expect![[r#"
+        exit 2
+        --
+        Building plugin `words` in words
+        error: plugin `words` imports the capability `state`, which `words/plugin.toml` does not list
+          help: add it: uses = ["state"], or build the plugin without it
+    "#]],
+    );
+    let plugin = "name = \"words\"\nuses = [\"state\"]\n[build]\ncommand = \"cp words.txt out.wasm\"\nartifact = \"out.wasm\"\n";
+    write(dir, "words/plugin.toml", plugin);
+    assert_eq!(floe(dir, &["build", "words"]).status.code(), Some(0));
+}
+
 #[test]
 fn a_plugin_toml_is_checked() {
     let dir = flow_with_plugin("../words");

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use floe_flow::graph::{did_you_mean, valid_name};
 use serde::Deserialize;
 
-use super::{Outcome, TARGET};
+use super::{Outcome, TARGET, world};
 use crate::Error;
 use crate::file::CAPABILITIES;
 
@@ -19,20 +19,24 @@ pub struct Project {
     pub dir: PathBuf,
     /// How it is built; none: by Cargo.
     pub command: Option<BuildCommand>,
+    /// The capabilities that it says it uses.
+    pub uses: Vec<String>,
+    /// It has a plugin.toml to say so.
+    pub has_toml: bool,
 }
 
 /// `[build]` of `plugin.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BuildCommand {
-    /// Run by `sh -c` in the plugin's folder.
+    /// Run by `sh -c` in the plugin's folder. `FLOE_WIT` is a folder with the contract and worlds made of `uses`.
     pub command: String,
     /// The component that it makes, relative to the folder.
     pub artifact: PathBuf,
 }
 
 /// `plugin.toml`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PluginToml {
     name: Option<String>,
@@ -66,7 +70,8 @@ impl Project {
         if let Some(plugin) = &plugin {
             check_uses(dir, &plugin.uses)?;
         }
-        let (name, command) = plugin.map_or((None, None), |plugin| (plugin.name, plugin.build));
+        let has_toml = plugin.is_some();
+        let PluginToml { name, uses, build: command, .. } = plugin.unwrap_or_default();
         let name = match (name, &command) {
             (Some(name), Some(_)) => name,
             (None, Some(_)) => return Err(Error::wrong(format!("`{}` lacks `name`", dir.join("plugin.toml").display()))),
@@ -79,7 +84,7 @@ impl Project {
             let message = format!("the plugin in `{}` is called `{name}`, which is no name", dir.display());
             return Err(Error::wrong(message).with_help("names are made of a-z, 0-9, `_` and `-`, at most 64 of them"));
         }
-        Ok(Self { name, dir: dir.to_owned(), command })
+        Ok(Self { name, dir: dir.to_owned(), command, uses, has_toml })
     }
 
     /// The build as a person would type it.
@@ -134,6 +139,7 @@ fn check_uses(dir: &Path, uses: &[String]) -> Result<(), Error> {
 pub(super) fn run_command(project: &Project, build: &BuildCommand) -> Result<Outcome, Error> {
     let status = Command::new("sh")
         .args(["-c", &build.command])
+        .env("FLOE_WIT", world::write(project)?)
         .current_dir(&project.dir)
         .stdin(Stdio::null())
         .stdout(std::io::stderr())

@@ -144,7 +144,7 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
     up.chain(to.components().skip(shared)).collect()
 }
 
-fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
+pub(super) fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
     let fail = |error: std::io::Error| Error::wrong(format!("cannot write `{}`: {error}", path.display()));
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(fail)?;

@@ -107,7 +107,7 @@ async fn a_guest_that_waits_for_its_reader_is_stopped() {
 async fn waiting_for_a_reader_counts_as_time() {
     let stage = Stage::new("flood-chunk", |setup| {
         setup.reader = 2;
-        setup.limits.wall = Duration::from_millis(50);
+        setup.limits.wall = Duration::from_millis(300);
     });
     let stage = stage.await;
     for _ in 0..3 {
@@ -117,7 +117,7 @@ async fn waiting_for_a_reader_counts_as_time() {
             .recorder
             .until(1, |event| event.trace == handle.origin().trace && matches!(event.kind, EventKind::Ended { .. }))
             .await;
-        stage.finish(handle).await.reached("wall", 50);
+        stage.finish(handle).await.reached("wall", 300);
         stage.serves().await;
     }
 }

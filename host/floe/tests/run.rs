@@ -68,7 +68,7 @@ fn one_node(plugin: &str, node: &str, more: &str) -> TempDir {
 }
 
 fn evil(node: &str) -> TempDir {
-    one_node(floe_tests::EVIL, node, "    limits: { wall: 2s, fuel: 1e8, memory: 8MiB }\n")
+    one_node(floe_tests::EVIL, node, "    limits: { wall: 30s, fuel: 1e8, memory: 8MiB }\n")
 }
 
 #[test]

@@ -21,7 +21,9 @@ async fn check(node: &str, payload: &str, limits: &Limits, expect: &Expect) {
 
 #[tokio::test]
 async fn computing_is_limited() {
-    let limits = Limits { wall: Duration::from_millis(200), ..limits() };
+    // Only where time is to end the call is it short: a busy machine is slow.
+    let limits = limits();
+    let short = Limits { wall: Duration::from_millis(200), ..limits.clone() };
     check("slow", "1000", &limits, &expect![[r#"["1000"], emitted 0"#]]).await;
     check(
         "slow",
@@ -30,7 +32,7 @@ async fn computing_is_limited() {
         &expect!["exhausted: limit `fuel` reached: used 1000000000 of 1000000000; raise it with `plugins.evil.limits.fuel`"],
     )
     .await;
-    let forever = Limits { fuel: u64::MAX / 4, ..limits.clone() };
+    let forever = Limits { fuel: u64::MAX / 4, ..short.clone() };
     check(
         "spin",
         "1",
@@ -41,7 +43,7 @@ async fn computing_is_limited() {
     check(
         "sleep",
         "60000",
-        &limits,
+        &short,
         &expect!["timed-out: limit `wall` reached: used 200 of 200; raise it with `plugins.evil.limits.wall`"],
     )
     .await;

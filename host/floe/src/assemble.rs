@@ -63,10 +63,10 @@ fn oddities(flow: &Flow, graph: &Graph) -> Vec<String> {
     if !unused.is_empty() {
         warnings.push(format!("no node runs anything of {}", quoted(&unused)));
     }
+    let (links, _) = flow.links();
     for (name, node) in flow.file.nodes.iter() {
         if let Node::Route(RouteNode { route: Route::Field(RouteField { to, otherwise: Some(otherwise), .. }), .. }) = node {
             let named: Vec<&String> = to.iter().flat_map(|(_, to)| &to.0).chain(&otherwise.0).collect();
-            let (links, _) = flow.links();
             for link in links.iter().filter(|link| link.from == name && !named.contains(&&link.to)) {
                 warnings.push(format!("`{name}` never sends to `{}`: neither `to` nor `else` names it", link.to));
             }

@@ -524,10 +524,7 @@ fn check_outputs(schema: &crate::schema::Schema, report: &Report) -> Result<(), 
 /// The bytes of the largest message that the node gives: its payload, and the metadata that travels with it.
 fn largest(report: &Report, message: &Message) -> Option<usize> {
     let handed_on = message.meta.size();
-    let size = |output: &Output| {
-        let meta: usize = output.meta.iter().map(|(key, value)| key.len() + value.text().len()).sum();
-        output.payload.text().len() + meta + handed_on
-    };
+    let size = |output: &Output| output.payload.text().len() + crate::message::size(&output.meta) + handed_on;
     let returned = match &report.result {
         Ok(Outcome::Outputs(outputs)) => outputs.iter().map(size).max(),
         Ok(Outcome::Again { memory: payload, .. } | Outcome::Final(payload)) => Some(payload.text().len()),

@@ -22,14 +22,12 @@ pub const DEFAULT_MAP_CONCURRENCY: usize = 8;
 pub struct MapNode {
     item: Arc<dyn Invoke>,
     concurrency: NonZeroUsize,
-    /// Tells items from the node's emissions.
-    key: u64,
 }
 
 impl MapNode {
     /// Applies `item`, at most `concurrency` at once for one message.
     pub fn new(item: Arc<dyn Invoke>, concurrency: NonZeroUsize) -> Self {
-        Self { item, concurrency, key: name_key("map") }
+        Self { item, concurrency }
     }
 
     async fn run(&self, call: Call) -> Report {
@@ -78,7 +76,8 @@ impl MapNode {
         let payload = Payload::parse(text).map_err(|error| Failure::new(FailureKind::InvalidInput, error.to_string()))?;
         let node = &call.ctx.trace.flow.graph.nodes()[call.ctx.node];
         let message = Message {
-            id: call.message.id.child(self.key ^ node.key, index as u64),
+            // Not the id of an emission of the node.
+            id: call.message.id.child(name_key("map") ^ node.key, index as u64),
             parent: Some(call.message.id),
             payload,
             ..(*call.message).clone()

@@ -243,7 +243,7 @@ impl Meta {
 
     /// Bytes of all keys and texts.
     pub fn size(&self) -> usize {
-        self.entries().iter().map(|(key, value)| key.len() + value.text().len()).sum()
+        size(self.entries())
     }
 
     /// These entries and `more`; a key that is there already takes the new value.
@@ -260,6 +260,11 @@ impl Meta {
         }
         Self(Some(entries.into()))
     }
+}
+
+/// Bytes of all keys and texts.
+pub(crate) fn size(entries: &[(String, Payload)]) -> usize {
+    entries.iter().map(|(key, value)| key.len() + value.text().len()).sum()
 }
 
 impl FromIterator<(String, Payload)> for Meta {

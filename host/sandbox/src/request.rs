@@ -57,9 +57,8 @@ impl<'a> Request<'a> {
     /// Bytes of the texts that the guest gets.
     pub(crate) fn size(&self) -> u64 {
         let (origin, message) = (self.ctx.origin(), self.message);
-        let meta: usize = message.meta.entries().iter().map(|(key, value)| key.len() + value.text().len()).sum();
         let names = [self.parent, message.source.as_deref(), origin.user.as_deref(), origin.session.as_deref()];
         let names = names.into_iter().chain([message.topic.as_deref(), Some(&origin.tenant), Some(&origin.trace), Some(self.id)]);
-        (message.payload.text().len() + meta + names.flatten().map(str::len).sum::<usize>()) as u64
+        (message.payload.text().len() + message.meta.size() + names.flatten().map(str::len).sum::<usize>()) as u64
     }
 }

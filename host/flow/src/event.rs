@@ -39,21 +39,21 @@ pub enum EventKind {
         /// Where.
         node: Arc<str>,
         /// Which.
-        message: Id,
+        message: MessageId,
     },
     /// A message waits in its trace until there is room at the node that it goes to.
     Blocked {
         /// Where it goes.
         node: Arc<str>,
         /// Which.
-        message: Id,
+        message: MessageId,
     },
     /// An attempt began.
     Started {
         /// Which node.
         node: Arc<str>,
         /// At which message.
-        message: Id,
+        message: MessageId,
         /// From 1.
         attempt: u32,
         /// Messages of the trace that are on their way, this one included.
@@ -64,7 +64,7 @@ pub enum EventKind {
         /// Which node.
         node: Arc<str>,
         /// At which message.
-        message: Id,
+        message: MessageId,
         /// From 1.
         attempt: u32,
         /// From start to end, in microseconds.
@@ -79,7 +79,7 @@ pub enum EventKind {
         /// Which node.
         node: Arc<str>,
         /// At which message.
-        message: Id,
+        message: MessageId,
         /// From 1.
         attempt: u32,
         /// From start to end, in microseconds.
@@ -96,7 +96,7 @@ pub enum EventKind {
         /// Which node.
         node: Arc<str>,
         /// At which message.
-        message: Id,
+        message: MessageId,
         /// The upcoming one.
         attempt: u32,
         /// The pause, in milliseconds.
@@ -107,7 +107,7 @@ pub enum EventKind {
         /// Which node.
         node: Arc<str>,
         /// At which message.
-        message: Id,
+        message: MessageId,
         /// `fail`, `drop`, or the node that the failure travels to.
         then: String,
     },
@@ -116,14 +116,14 @@ pub enum EventKind {
         /// Which node.
         node: Arc<str>,
         /// Which message.
-        message: Id,
+        message: MessageId,
     },
     /// A join let its messages go on as one.
     Joined {
         /// Which join.
         node: Arc<str>,
         /// The one.
-        message: Id,
+        message: MessageId,
         /// How many it gathered.
         members: usize,
     },
@@ -132,7 +132,7 @@ pub enum EventKind {
         /// The node that it came from.
         node: Arc<str>,
         /// Which.
-        message: Id,
+        message: MessageId,
     },
     /// A piece of a stream went to the reader.
     Chunk {
@@ -170,16 +170,6 @@ pub enum EventKind {
         /// From acceptance, in microseconds.
         latency_us: u64,
     },
-}
-
-/// A message id as it is written.
-#[derive(Debug, Clone, Copy)]
-pub struct Id(pub MessageId);
-
-impl Serialize for Id {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
 }
 
 /// Sees every event of every trace.

@@ -31,6 +31,7 @@ pub mod flow;
 pub mod graph;
 mod handle;
 mod join;
+pub mod journal;
 mod map;
 mod message;
 mod node;

@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Bytes that a parsed payload may take: a text of the default limit of a payload, made of values of a usual size. Without it
 /// a text of eight megabytes could take gigabytes.
@@ -71,6 +75,21 @@ impl From<Value> for Payload {
     fn from(value: Value) -> Self {
         let text = value.to_string().into();
         Self(Arc::new(Json { text, kept: true, value: OnceLock::from(Box::new(value)) }))
+    }
+}
+
+/// As JSON, not as text in JSON.
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(self.text()).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Self::parse(Box::<str>::from(raw)).map_err(de::Error::custom)
     }
 }
 
@@ -211,6 +230,28 @@ impl fmt::Display for MessageId {
     }
 }
 
+/// As [`MessageId`] is displayed.
+impl FromStr for MessageId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        u64::from_str_radix(text, 16).map(Self)
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(|_| de::Error::custom(format_args!("`{text}` is no message id: 16 hexadecimal digits")))
+    }
+}
+
 impl fmt::Debug for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -232,13 +273,18 @@ pub(crate) fn name_key(name: &str) -> u64 {
 }
 
 /// Keys and JSON texts that travel with a message. Empty costs nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Meta(Option<Arc<[(String, Payload)]>>);
 
 impl Meta {
     /// The entries in the order in which they were added.
     pub fn entries(&self) -> &[(String, Payload)] {
         self.0.as_deref().unwrap_or_default()
+    }
+
+    /// Nothing travels along.
+    pub fn is_empty(&self) -> bool {
+        self.entries().is_empty()
     }
 
     /// Bytes of all keys and texts.

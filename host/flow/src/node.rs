@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -73,7 +73,8 @@ impl From<Result<Outcome, Failure>> for Report {
 }
 
 /// What a node decides.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Messages for the successors; none ends this branch.
     Outputs(Vec<Output>),
@@ -96,17 +97,21 @@ impl Outcome {
 }
 
 /// One emission.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Output {
     /// What it carries.
     pub payload: Payload,
     /// Added to what the handled message came with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub meta: Vec<(String, Payload)>,
     /// Successors by name; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<String>,
     /// As the handled message's, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<Arc<str>>,
     /// As the handled message's, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
 }
 
@@ -118,7 +123,7 @@ impl Output {
 }
 
 /// Why something did not work, in the classes by which the host decides what to do (`failure-kind` of the contract).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
     /// The input is wrong: never retried.
@@ -176,7 +181,7 @@ impl FailureKind {
 }
 
 /// Why an attempt failed.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct Failure {
     /// The class.
@@ -184,8 +189,10 @@ pub struct Failure {
     /// For people: what happened, where, and the remedy.
     pub message: String,
     /// Wait at least this long before a retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Duration>,
     /// For programs; `{"limit", "used", "max"}` when a limit was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Value>,
 }
 
@@ -207,15 +214,15 @@ impl Failure {
 }
 
 /// What a call used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Units of guest computation.
     pub fuel: u64,
     /// From start to end.
-    #[serde(rename = "wall_us", serialize_with = "microseconds")]
+    #[serde(rename = "wall_us", with = "microseconds")]
     pub wall: Duration,
     /// On a thread.
-    #[serde(rename = "cpu_us", serialize_with = "microseconds")]
+    #[serde(rename = "cpu_us", with = "microseconds")]
     pub cpu: Duration,
     /// The most memory that the guest held, in bytes.
     pub peak_memory: u64,
@@ -227,8 +234,18 @@ pub struct Receipt {
     pub host_calls: u64,
 }
 
-fn microseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+mod microseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_micros)
+    }
 }
 
 /// What an action does outside the plugin; decides whether a call may be repeated after a crash.

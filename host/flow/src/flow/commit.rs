@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Shared;
-use crate::event::{EventKind, Id, micros};
+use crate::event::{EventKind, micros};
 use crate::graph::{EdgeIndex, Node, NodeIndex};
 use crate::message::Payload;
 use crate::node::{Failure, FailureKind, Outcome, Output, Receipt, Report};
@@ -140,7 +140,7 @@ impl Step<'_> {
         let name = &node.name;
         self.event(|| EventKind::Succeeded {
             node: Arc::clone(name),
-            message: Id(message.id),
+            message: message.id,
             attempt,
             latency_us: micros(latency),
             emitted: count,
@@ -171,7 +171,7 @@ impl Step<'_> {
     pub(super) fn fail(&mut self, job: Job, failure: Failure, receipt: Receipt, latency: Duration) {
         let node = self.node(job.node);
         let name = &node.name;
-        let (id, attempt) = (Id(job.envelope.message.id), job.envelope.attempt);
+        let (id, attempt) = (job.envelope.message.id, job.envelope.attempt);
         self.event(|| EventKind::Failed {
             node: Arc::clone(name),
             message: id,

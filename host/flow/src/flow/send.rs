@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::commit::Step;
-use crate::event::{EventKind, Id};
+use crate::event::EventKind;
 use crate::graph::{EdgeIndex, Kind, Node, NodeIndex};
 use crate::join::{self, Frame, Lineage};
 use crate::message::{Message, Payload};
@@ -110,7 +110,7 @@ impl Step<'_> {
             Kind::Join(rule) => self.gather(node, edge, rule, envelope),
             Kind::Discard => {
                 let name = &self.node(node).name;
-                self.event(|| EventKind::Discarded { node: Arc::clone(name), message: Id(message.id) });
+                self.event(|| EventKind::Discarded { node: Arc::clone(name), message: message.id });
                 self.consume(&envelope.lineage);
             }
         }
@@ -124,7 +124,7 @@ impl Step<'_> {
             return;
         }
         let name = &self.node(node).name;
-        let id = Id(envelope.message.id);
+        let id = envelope.message.id;
         if let Some(edge) = edge {
             if held_back || !self.enter_edge(edge) {
                 self.event(|| EventKind::Blocked { node: Arc::clone(name), message: id });
@@ -234,7 +234,7 @@ impl Step<'_> {
     pub(super) fn hand_over(&mut self, edge: EdgeIndex, envelope: &Envelope) {
         let node = Arc::clone(&self.node(self.sender(edge)).name);
         let name = &node;
-        self.event(|| EventKind::Output { node: Arc::clone(name), message: Id(envelope.message.id) });
+        self.event(|| EventKind::Output { node: Arc::clone(name), message: envelope.message.id });
         self.state.reader.push_back(Item::Output { node, message: Arc::clone(&envelope.message) });
         self.state.outputs += 1;
         self.trace.changed.notify_waiters();
@@ -328,7 +328,7 @@ impl Step<'_> {
         let pending = self.state.live;
         self.event(|| EventKind::Started {
             node: Arc::clone(name),
-            message: Id(envelope.message.id),
+            message: envelope.message.id,
             attempt: envelope.attempt,
             pending,
         });

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use super::commit::Step;
-use crate::event::{EventKind, Id, micros};
+use crate::event::{EventKind, micros};
 use crate::graph::{EdgeIndex, Kind, NodeIndex};
 use crate::join::{self, Group, Join, Lineage, Member, OnIncomplete};
 use crate::message::{Message, Payload};
@@ -102,7 +102,7 @@ impl Step<'_> {
         let mut message = self.message(node, parent, 0, Output::new(payload));
         message.meta = join::note_missing(&parent.meta, missing);
         let name = &node.name;
-        self.event(|| EventKind::Joined { node: Arc::clone(name), message: Id(message.id), members: members.len() });
+        self.event(|| EventKind::Joined { node: Arc::clone(name), message: message.id, members: members.len() });
         let message = Arc::new(message);
         if node.successors.is_empty() {
             self.send(self.output_edge(join), &message, lineage);

@@ -77,7 +77,7 @@ async fn a_pattern_takes_time_as_the_text_is_long() {
     let schema = Schema::compile(plugin.nodes[0].input.as_ref().unwrap()).unwrap();
     let invoke = plugin.node("regex", &json!({}).into(), 1).unwrap();
     let mut graph = Graph::builder("schema");
-    graph.node("regex", Kind::Run { invoke, input: Some(schema), output: None }, policy());
+    graph.node("regex", Kind::Run { invoke, input: Some(schema), output: None, repeatable: true }, policy());
     let config = Config { compute: sandbox.handle().clone(), ..Config::on_current_runtime() };
     let flow = Flow::start(graph.build().unwrap(), config);
     for (text, end) in [("a".repeat(100_000), End::Failed), ("a".repeat(1000) + ".Za", End::Completed)] {

@@ -168,14 +168,16 @@ fn resolve(plugins: &BTreeMap<&str, &Plugin>, wanted: Wanted<'_>) -> Result<Code
         check_config(wanted, spec.config.as_ref(), &config)?;
         let invoke = plugin.node(wanted.member, &config.into(), reuse).map_err(member)?;
         let (input, output) = (spec.input.as_ref(), spec.output.as_ref());
-        return Ok(Code { invoke, input: schema(wanted, "input", input)?, output: schema(wanted, "output", output)? });
+        let (input, output) = (schema(wanted, "input", input)?, schema(wanted, "output", output)?);
+        return Ok(Code { invoke, input, output, repeatable: spec.side_effect.is_repeatable(spec.idempotent) });
     }
     if let Some(spec) = plugin.tools.iter().find(|spec| spec.name == wanted.member) {
         check_config(wanted, spec.config.as_ref(), &config)?;
         let context = Payload::from(json!({}));
         let invoke = plugin.tool(wanted.member, &config.into(), &context, reuse).map_err(member)?;
         let (input, output) = (Some(&spec.input), spec.output.as_ref());
-        return Ok(Code { invoke, input: schema(wanted, "arguments", input)?, output: schema(wanted, "result", output)? });
+        let (input, output) = (schema(wanted, "arguments", input)?, schema(wanted, "result", output)?);
+        return Ok(Code { invoke, input, output, repeatable: spec.side_effect.is_repeatable(spec.idempotent) });
     }
     Err(Unresolved::Member(unknown_member(plugin, wanted)))
 }

@@ -34,6 +34,11 @@ pub enum EventKind {
         /// Whose it is.
         tenant: Arc<str>,
     },
+    /// It goes on where the journal of an earlier process ends.
+    Resumed {
+        /// Messages on their way.
+        pending: u64,
+    },
     /// A message waits at a node.
     Queued {
         /// Where.

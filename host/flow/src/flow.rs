@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -21,16 +21,19 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug_span};
 
 use crate::context::{Context, Origin};
-use crate::event::{EventKind, Observer};
+use crate::event::Observer;
 use crate::graph::{Graph, Kind};
 use crate::handle::Handle;
 use crate::join::Joins;
+use crate::journal::{At, Cursor, Journal, JournalError, Record};
 use crate::message::{Message, MessageId, Meta, Payload};
 use crate::node::{Call, Failure, FailureKind, Outcome, Output, Report};
 use crate::rooms::{Slots, Tenant, lock};
 use crate::trace::{End, Job, Phase, Place, State, Terminal, Trace, TraceError};
 
 mod commit;
+mod log;
+mod restore;
 mod send;
 mod settle;
 
@@ -62,6 +65,13 @@ pub struct Config {
     pub timers: Runtime,
     /// Sees every event.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Keeps what must survive the process; none: nothing does.
+    pub journal: Option<Arc<dyn Journal>>,
+    /// Whoever reads the traces appends [`Record::Delivered`](crate::Record) itself. If not, a trace whose end has been read is
+    /// done with, and one whose end has not been read gives all its outputs again when it is resumed.
+    pub acknowledge: bool,
+    /// The time now, in milliseconds since 1970; it is carried on from here by the clock that cannot be set.
+    pub epoch_ms: u64,
 }
 
 impl Config {
@@ -86,6 +96,11 @@ impl Config {
             compute: Runtime::current(),
             timers: Runtime::current(),
             observer: None,
+            journal: None,
+            acknowledge: false,
+            epoch_ms: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 }
@@ -122,13 +137,15 @@ pub struct Submission {
     pub priority: i32,
     /// From acceptance, after whatever [`Flow::submit`] waited for; the flow's own deadline holds too.
     pub deadline: Option<Duration>,
+    /// Up to where the input has been read, for the journal.
+    pub cursor: Option<Cursor>,
 }
 
 impl Submission {
     /// A payload for a trace with this id, of this tenant.
     pub fn new(trace: &str, tenant: &str, payload: Payload) -> Self {
         let origin = Origin { trace: trace.into(), tenant: tenant.into(), user: None, session: None };
-        Self { origin, payload, meta: Meta::default(), topic: None, priority: 0, deadline: None }
+        Self { origin, payload, meta: Meta::default(), topic: None, priority: 0, deadline: None, cursor: None }
     }
 }
 
@@ -149,12 +166,38 @@ pub enum Error {
     /// Give up.
     #[error("the flow has been stopped")]
     Stopped,
+    /// The journal cannot be written or read, or has no such trace.
+    #[error("{0}")]
+    Journal(String),
+    /// What the journal has of a trace does not fit this flow.
+    #[error("trace `{trace}` cannot go on: {reason}")]
+    Unfit {
+        /// Which.
+        trace: Arc<str>,
+        /// Why, and the remedy.
+        reason: String,
+    },
+}
+
+impl From<JournalError> for Error {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Duplicate(trace) => Self::Duplicate(trace),
+            JournalError::Unusable(why) => Self::Journal(why),
+        }
+    }
 }
 
 /// A graph that runs.
 #[derive(Debug, Clone)]
 pub struct Flow {
     shared: Arc<Shared>,
+}
+
+/// What a trace holds of its flow while it is in flight.
+struct Seat {
+    tenant: Arc<Tenant>,
+    credit: [OwnedSemaphorePermit; 2],
 }
 
 /// What all traces of a flow share.
@@ -207,16 +250,17 @@ impl Flow {
         &self.shared.graph
     }
 
-    /// Takes a request on as soon as there is credit for it. Its results come out of the handle; dropping the handle cancels it.
+    /// Takes a request on as soon as there is credit for it and, with a journal, as soon as it is in there. Its results come out
+    /// of the handle. Dropping the handle cancels it; with a journal, it stops there and can be resumed.
     pub async fn submit(&self, submission: Submission) -> Result<Handle, Error> {
         let shared = &self.shared;
         let bytes = submission.payload.text().len() + submission.meta.size();
         if bytes > shared.config.budget.payload {
             return Err(Error::TooLarge { bytes, max: shared.config.budget.payload });
         }
-        let tenant = shared.tenant(&submission.origin.tenant);
-        let own = Arc::clone(&tenant.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
-        let common = Arc::clone(&shared.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
+        let seat = shared.seat(&submission.origin.tenant).await?;
+        let deadline = submission.deadline.into_iter().chain(shared.config.budget.deadline).min();
+        let trace = shared.open(submission.origin, deadline, seat);
         let message = Message {
             id: MessageId::INPUT,
             parent: None,
@@ -227,7 +271,55 @@ impl Flow {
             priority: submission.priority,
             turn: 0,
         };
-        Ok(Handle::new(shared.open(submission.origin, submission.deadline, tenant, [own, common], message)?))
+        // Whoever finds it in the table waits until it has entered.
+        let appended = shared.with(&trace, |step| {
+            shared.register(&trace).inspect_err(|_| step.forgo())?;
+            Ok::<_, Error>(step.take_on(message, submission.cursor))
+        })?;
+        // From here on a caller that does not wait any more leaves nothing behind.
+        let handle = Handle::new(Arc::clone(&trace));
+        if let Some((fact, pending)) = appended {
+            let result = pending.await;
+            let refused = result.clone().err();
+            shared.with(&trace, |step| step.recorded(fact, result));
+            if let Some(error) = refused {
+                return Err(error.into());
+            }
+        }
+        shared.watch_deadline(&trace);
+        Ok(handle)
+    }
+
+    /// Goes on with a trace where its records in the journal end. Its reader gets the outputs that it is not known to have.
+    pub async fn resume(&self, trace: &str) -> Result<Handle, Error> {
+        let shared = &self.shared;
+        let Some(journal) = &shared.config.journal else {
+            return Err(Error::Journal("the flow has no journal to resume from".to_owned()));
+        };
+        let entries = journal.load(trace).await?;
+        let Some(Record::Accepted(accepted)) = entries.first().map(|entry| &entry.record) else {
+            return Err(Error::Journal(format!("the journal has no trace `{trace}`")));
+        };
+        let origin = Origin {
+            trace: trace.into(),
+            tenant: Arc::clone(&accepted.tenant),
+            user: accepted.user.clone(),
+            session: accepted.session.clone(),
+        };
+        let seat = shared.seat(&origin.tenant).await?;
+        // A clock that was set back meanwhile gives no one more time than there was.
+        let accepted_ms = entries[0].at_ms;
+        let left = accepted.deadline_ms.map(|deadline| {
+            let whole = deadline.saturating_sub(accepted_ms);
+            Duration::from_millis(deadline.saturating_sub(shared.now_ms()).min(whole))
+        });
+        let trace = shared.open(origin, left, seat);
+        shared.with(&trace, |step| {
+            shared.register(&trace).inspect_err(|_| step.forgo())?;
+            step.restore(entries)
+        })?;
+        shared.watch_deadline(&trace);
+        Ok(Handle::new(trace))
     }
 
     /// Ends a trace as cancelled. False if no trace in flight has this id.
@@ -280,18 +372,20 @@ impl Shared {
         tenant
     }
 
-    fn open(
-        self: &Arc<Self>,
-        mut origin: Origin,
-        deadline: Option<Duration>,
-        tenant: Arc<Tenant>,
-        credit: [OwnedSemaphorePermit; 2],
-        message: Message,
-    ) -> Result<Arc<Trace>, Error> {
+    /// Waits for credit.
+    async fn seat(&self, tenant: &Arc<str>) -> Result<Seat, Error> {
+        let tenant = self.tenant(tenant);
+        let own = Arc::clone(&tenant.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
+        let common = Arc::clone(&self.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
+        Ok(Seat { tenant, credit: [own, common] })
+    }
+
+    /// A trace that nobody knows yet and in which nothing happens.
+    fn open(self: &Arc<Self>, mut origin: Origin, left: Option<Duration>, seat: Seat) -> Arc<Trace> {
         let now = Instant::now();
+        let Seat { tenant, credit } = seat;
         // One text for all traces of the tenant.
         origin.tenant = Arc::clone(&tenant.name);
-        let deadline = deadline.into_iter().chain(self.config.budget.deadline).min().and_then(|left| now.checked_add(left));
         let state = State {
             phase: Phase::Running,
             next_event: 0,
@@ -305,10 +399,11 @@ impl Shared {
             outputs: 0,
             counters: None,
             credit: Some(credit),
+            log: self.config.journal.as_ref().map(|_| Box::default()),
         };
-        let trace = Arc::new(Trace {
+        Arc::new(Trace {
             origin,
-            deadline,
+            deadline: left.and_then(|left| now.checked_add(left)),
             started: now,
             cancelled: CancellationToken::new(),
             tenant,
@@ -317,19 +412,7 @@ impl Shared {
             hops: AtomicU64::new(0),
             state: Mutex::new(state),
             changed: Notify::new(),
-        });
-        // Whoever finds it in the table waits until it has entered.
-        self.with(&trace, |step| {
-            self.register(&trace).inspect_err(|_| step.forgo())?;
-            let tenant = Arc::clone(&trace.origin.tenant);
-            step.event(|| EventKind::Accepted { tenant });
-            step.enter(&Arc::new(message));
-            Ok(())
-        })?;
-        if let Some(deadline) = deadline {
-            self.watch_deadline(Arc::clone(&trace), deadline);
-        }
-        Ok(trace)
+        })
     }
 
     fn register(&self, trace: &Arc<Trace>) -> Result<(), Error> {
@@ -344,8 +427,9 @@ impl Shared {
         Ok(())
     }
 
-    fn watch_deadline(self: &Arc<Self>, trace: Arc<Trace>, deadline: Instant) {
-        let shared = Arc::clone(self);
+    fn watch_deadline(self: &Arc<Self>, trace: &Arc<Trace>) {
+        let Some(deadline) = trace.deadline else { return };
+        let (shared, trace) = (Arc::clone(self), Arc::clone(trace));
         let watch = async move {
             tokio::select! {
                 () = trace.cancelled.cancelled() => {}
@@ -393,7 +477,7 @@ impl Shared {
             let started = self.config.observer.is_some().then(Instant::now);
             let report = caught(self.attempt(&job)).await;
             let latency = started.map_or(Duration::ZERO, |started| started.elapsed());
-            match self.finish(job, report, latency) {
+            match self.finish(job, report, latency).await {
                 Some(next) => job = next,
                 None => return,
             }
@@ -401,19 +485,25 @@ impl Shared {
     }
 
     /// One attempt within its limits; none if the trace ended meanwhile.
-    async fn attempt(&self, job: &Job) -> Option<Report> {
+    async fn attempt(self: &Arc<Self>, job: &Job) -> Option<Report> {
         let trace = &job.trace;
         if trace.cancelled.is_cancelled() {
             return None;
         }
         let node = &self.graph.nodes()[job.node];
-        let Kind::Run { invoke, input, output } = &node.kind else { return None };
+        let Kind::Run { invoke, input, output, repeatable } = &node.kind else { return None };
         let input = input.as_ref().filter(|_| node.policy.validate.input());
         let output = output.as_ref().filter(|_| node.policy.validate.output());
         let message = &job.envelope.message;
         if trace.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             // The commit makes it the trace's end.
             return Some(Report::from(Err(Failure::new(FailureKind::TimedOut, "the trace's deadline has passed"))));
+        }
+        if !repeatable && self.config.journal.is_some() {
+            let (node, attempt) = (Arc::clone(&node.name), job.envelope.attempt);
+            if !self.record_start(trace, At { node, message: message.id, attempt }).await {
+                return None;
+            }
         }
         let timeout = node.policy.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let call = Call {

@@ -59,6 +59,8 @@ pub enum Kind {
         input: Option<Schema>,
         /// What it gives; none: anything.
         output: Option<Schema>,
+        /// Whether a call that a crash cut off may be made again: it has no effect outside, or none the second time.
+        repeatable: bool,
     },
     /// Gathers messages into one.
     Join(Join),
@@ -155,9 +157,9 @@ impl Builder {
         self
     }
 
-    /// Adds a node that computes, without schemas.
+    /// Adds a node that computes, without schemas and without effects that a second call would repeat.
     pub fn run(&mut self, name: &str, invoke: Arc<dyn Invoke>, policy: Policy) -> &mut Self {
-        self.node(name, Kind::Run { invoke, input: None, output: None }, policy)
+        self.node(name, Kind::Run { invoke, input: None, output: None, repeatable: true }, policy)
     }
 
     /// Adds an edge; `queue` messages of one tenant may wait on it.

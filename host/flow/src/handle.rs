@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::context::Origin;
 use crate::trace::{End, Item, Terminal, Trace};
 
-/// What comes out of one trace: chunks, progress and outputs, then exactly one end. Dropping it cancels the trace.
+/// What comes out of one trace: chunks, progress and outputs, then exactly one end. Dropping it cancels the trace, or
+/// stops it where there is a journal to resume it from.
 #[derive(Debug)]
 pub struct Handle {
     trace: Arc<Trace>,
@@ -55,6 +56,8 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.trace.flow.end(&self.trace, End::Cancelled, "nobody reads the trace any more");
+        // Whoever goes away with the process does not want to lose what can be resumed.
+        let end = if self.trace.flow.config.journal.is_some() { End::Stopped } else { End::Cancelled };
+        self.trace.flow.end(&self.trace, end, "nobody reads the trace any more");
     }
 }

@@ -262,6 +262,13 @@ pub enum SideEffect {
     External,
 }
 
+impl SideEffect {
+    /// Whether a call that a crash cut off may be made again: it changes nothing, or nothing the second time.
+    pub fn is_repeatable(self, idempotent: bool) -> bool {
+        idempotent || matches!(self, Self::Pure | Self::Read)
+    }
+}
+
 /// What a plugin says of one of its nodes.
 #[derive(Debug, Clone, Serialize)]
 pub struct NodeSpec {

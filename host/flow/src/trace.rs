@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,8 +18,9 @@ use crate::event::{Event, EventKind, micros};
 use crate::flow::Shared;
 use crate::graph::{EdgeIndex, NodeIndex};
 use crate::join::{Joins, Lineage};
+use crate::journal::At;
 use crate::message::{Message, MessageId, Meta, Payload};
-use crate::node::{Failure, FailureKind};
+use crate::node::{Failure, FailureKind, Outcome, Output, Receipt};
 use crate::rooms::{Tenant, lock};
 
 /// Named streams of one trace: each costs a counter until the trace ends.
@@ -92,8 +94,10 @@ pub enum End {
     DeadlineExceeded,
     /// A limit of its budget was reached.
     BudgetExhausted,
-    /// The flow was stopped before it could end.
+    /// The flow was stopped before it could end. With a journal it goes on when it is resumed.
     Stopped,
+    /// The process died during a call that must not be made twice; it waits in the journal until somebody decides.
+    InDoubt,
 }
 
 impl End {
@@ -106,7 +110,13 @@ impl End {
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::BudgetExhausted => "budget_exhausted",
             Self::Stopped => "stopped",
+            Self::InDoubt => "in_doubt",
         }
+    }
+
+    /// Whether the trace is over. If not, it waits in its journal.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Stopped | Self::InDoubt)
     }
 }
 
@@ -185,6 +195,8 @@ pub(crate) struct State {
     /// Apart, because most traces have none of it.
     pub(crate) counters: Option<Box<Counters>>,
     pub(crate) credit: Option<[OwnedSemaphorePermit; 2]>,
+    /// With a journal only.
+    pub(crate) log: Option<Box<Log>>,
 }
 
 /// What is counted for those who stream or loop.
@@ -192,10 +204,53 @@ pub(crate) struct State {
 pub(crate) struct Counters {
     /// Pieces of each stream.
     pub(crate) streams: BTreeMap<Arc<str>, u64>,
+    /// Streams whose pieces the journal does not have yet.
+    pub(crate) unrecorded: BTreeSet<Arc<str>>,
     /// Tokens that all controller loops have used.
     pub(crate) tokens: u64,
     /// Those of each loop, by the message of its next turn.
     pub(crate) loops: BTreeMap<MessageId, u64>,
+}
+
+/// What stands between a trace and its journal.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// Decided and appended, in this order, and applied in this order once they are in the journal.
+    pub(crate) waiting: VecDeque<Fact>,
+    /// Facts that were applied.
+    pub(crate) applied: u64,
+    /// Its end has been decided from outside.
+    pub(crate) ending: bool,
+    /// Its end is in the journal, or cannot be put there.
+    pub(crate) recorded: bool,
+    /// Its end has been appended, and the rest is done.
+    pub(crate) closing: bool,
+    /// Records of an earlier process are being applied.
+    pub(crate) restoring: Option<Restoring>,
+}
+
+/// Something decided that is not visible before it is in the journal.
+#[derive(Debug)]
+pub(crate) enum Fact {
+    /// The trace was accepted; the message enters.
+    Entered(Arc<Message>),
+    /// An attempt ended.
+    Attempt(Box<Attempt>),
+    /// It ends, for a reason from outside.
+    Ended(Terminal),
+    /// It has ended and nothing of it runs any more.
+    Closed,
+}
+
+/// What is known of a trace whose records are being applied.
+#[derive(Debug, Default)]
+pub(crate) struct Restoring {
+    /// Messages that wait for a retry, and until when.
+    pub(crate) parked: BTreeMap<(NodeIndex, MessageId), (Envelope, u64)>,
+    /// Calls that must not be made twice and are not known to have ended.
+    pub(crate) started: BTreeSet<At>,
+    /// Outputs that the reader has.
+    pub(crate) delivered: BTreeSet<MessageId>,
 }
 
 /// Where a trace is in its life.
@@ -238,6 +293,15 @@ pub(crate) struct Job {
     pub(crate) envelope: Envelope,
 }
 
+/// An attempt that came to its end.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) job: Job,
+    pub(crate) result: Result<(Vec<Output>, Outcome), Failure>,
+    pub(crate) receipt: Receipt,
+    pub(crate) latency: Duration,
+}
+
 // === impl Trace ===
 
 impl Trace {
@@ -263,9 +327,12 @@ impl Trace {
 
     /// Numbers an event and hands it to the observer, if there is one.
     pub(crate) fn event(&self, state: &mut State, kind: impl FnOnce() -> EventKind) {
-        let Some(observer) = &self.flow.config.observer else { return };
         let seq = state.next_event;
         state.next_event += 1;
+        let Some(observer) = &self.flow.config.observer else { return };
+        if state.log.as_ref().is_some_and(|log| log.restoring.is_some()) {
+            return;
+        }
         let at_us = micros(self.flow.started.elapsed());
         let event = Event { trace: Arc::clone(&self.origin.trace), seq, at_us, kind: kind() };
         // An observer that panics must not leave the trace without an end.
@@ -290,6 +357,9 @@ impl Trace {
         let next = streams.entry(Arc::clone(&stream)).or_default();
         let seq = *next;
         *next += 1;
+        if state.log.is_some() {
+            state.counters.get_or_insert_default().unrecorded.insert(Arc::clone(&stream));
+        }
         let (text, done) = (chunk.text, chunk.done);
         self.event(&mut state, || EventKind::Chunk {
             node: Arc::clone(node),

@@ -27,6 +27,8 @@ pub struct Code {
     pub input: Option<Schema>,
     /// What it gives; none: anything.
     pub output: Option<Schema>,
+    /// Whether a call that a crash cut off may be made again.
+    pub repeatable: bool,
 }
 
 /// What a node of the file asks of a plugin.
@@ -61,7 +63,7 @@ impl Flow {
     pub fn outline(&self) -> Result<Graph, Vec<Problem>> {
         self.graph(1, &|_| {
             let invoke = native(|call| Ok(Outcome::one(call.message.payload.clone())));
-            Ok(Code { invoke, input: None, output: None })
+            Ok(Code { invoke, input: None, output: None, repeatable: true })
         })
     }
 
@@ -112,7 +114,7 @@ fn placeholder(node: &Node) -> Kind {
         Node::Join(_) => Kind::Join(Join::Count { count: 1, on_incomplete: OnIncomplete::Fail }),
         Node::Run(_) | Node::Route(_) | Node::Map(_) | Node::Discard(_) => {
             let invoke = native(|_| Ok(Outcome::Outputs(Vec::new())));
-            Kind::Run { invoke, input: None, output: None }
+            Kind::Run { invoke, input: None, output: None, repeatable: true }
         }
     }
 }
@@ -175,17 +177,18 @@ impl Making<'_> {
         match node {
             Node::Run(run) => {
                 let code = self.code(name, "run", &run.run, &run.config, run.reuse)?;
-                Some(Kind::Run { invoke: code.invoke, input: code.input, output: code.output })
+                let Code { invoke, input, output, repeatable } = code;
+                Some(Kind::Run { invoke, input, output, repeatable })
             }
             Node::Map(map) => {
                 let code = self.code(name, "map", &map.map, &map.config, map.reuse)?;
                 let default = NonZeroUsize::new(DEFAULT_MAP_CONCURRENCY).unwrap_or(NonZeroUsize::MIN);
                 let invoke = Arc::new(MapNode::new(code.invoke, map.concurrency.unwrap_or(default)));
-                Some(Kind::Run { invoke, input: None, output: None })
+                Some(Kind::Run { invoke, input: None, output: None, repeatable: code.repeatable })
             }
             Node::Route(route) => {
                 let router = self.router(name, route)?;
-                Some(Kind::Run { invoke: Arc::new(router), input: None, output: None })
+                Some(Kind::Run { invoke: Arc::new(router), input: None, output: None, repeatable: true })
             }
             Node::Join(join) => self.join(name, join).map(Kind::Join),
             Node::Discard(discard) => {

@@ -196,7 +196,15 @@ impl Reading {
             session: headers.session.map(Into::into),
         };
         let topic = headers.topic.map(Into::into);
-        Ok(Submission { origin, payload: json(envelope.payload)?, meta, topic, priority: headers.priority, deadline })
+        Ok(Submission {
+            origin,
+            payload: json(envelope.payload)?,
+            meta,
+            topic,
+            priority: headers.priority,
+            deadline,
+            cursor: None,
+        })
     }
 }
 

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use super::Shared;
 use crate::event::{EventKind, micros};
 use crate::graph::{EdgeIndex, Node, NodeIndex};
+use crate::journal::Pending;
 use crate::message::Payload;
 use crate::node::{Failure, FailureKind, Outcome, Output, Receipt, Report};
 use crate::policy::{MAX_RETRY_AFTER, OnFailure};
 use crate::rooms::{Tenant, lock};
-use crate::trace::{End, Envelope, Job, Phase, State, Terminal, Trace, TraceError};
+use crate::trace::{Attempt, End, Envelope, Job, Phase, State, Terminal, Trace, TraceError};
 
 /// What a step leaves to be done without the trace's lock.
 #[derive(Default)]
@@ -29,6 +30,8 @@ pub(super) struct After {
     pub(super) slots: Vec<NodeIndex>,
     /// Failed attempts to try again.
     pub(super) parked: Vec<(Job, Duration)>,
+    /// Facts to be applied as soon as they are in the journal.
+    pub(super) appended: Vec<(Arc<Trace>, u64, Pending<()>)>,
 }
 
 impl After {
@@ -43,11 +46,40 @@ impl After {
 
 impl Shared {
     /// Commits an attempt (none: it was dropped because its trace is ending), and returns a job for the same task.
-    pub(super) fn finish(self: &Arc<Self>, job: Job, report: Option<Report>, latency: Duration) -> Option<Job> {
+    pub(super) async fn finish(self: &Arc<Self>, job: Job, report: Option<Report>, latency: Duration) -> Option<Job> {
+        let (trace, node) = (Arc::clone(&job.trace), job.node);
+        if self.config.journal.is_some() {
+            return self.finish_durably(job, report, latency).await;
+        }
+        let mut after = After::default();
+        self.step(&trace, &mut after, |step| {
+            if let Some(attempt) = step.returned(job, report, latency) {
+                step.apply(attempt);
+            }
+        });
+        after.slots.push(node);
+        self.go_on(after)
+    }
+
+    /// The slot is given back at once: the next message need not wait for the disk. What this one leads to does.
+    async fn finish_durably(self: &Arc<Self>, job: Job, report: Option<Report>, latency: Duration) -> Option<Job> {
         let (trace, node) = (Arc::clone(&job.trace), job.node);
         let mut after = After::default();
-        self.step(&trace, &mut after, |step| step.finish(job, report, latency));
+        let appended = self.step(&trace, &mut after, |step| {
+            let attempt = step.returned(job, report, latency)?;
+            step.record_attempt(attempt)
+        });
         after.slots.push(node);
+        let Some((fact, pending)) = appended else { return self.go_on(after) };
+        self.spawn_all(after);
+        let result = pending.await;
+        let mut after = After::default();
+        self.step(&trace, &mut after, |step| step.recorded(fact, result));
+        self.go_on(after)
+    }
+
+    /// Does what a step left to do. What became ready gets tasks of its own, but for the first.
+    fn go_on(self: &Arc<Self>, after: After) -> Option<Job> {
         let (first, others) = self.after(after);
         for job in others {
             self.spawn(job);
@@ -55,20 +87,24 @@ impl Shared {
         first
     }
 
-    /// Changes a trace from outside of a node; what becomes ready gets tasks of its own.
-    pub(crate) fn with<T>(self: &Arc<Self>, trace: &Arc<Trace>, change: impl FnOnce(&mut Step<'_>) -> T) -> T {
-        let mut after = After::default();
-        let result = self.step(trace, &mut after, change);
+    fn spawn_all(self: &Arc<Self>, after: After) {
         let (first, others) = self.after(after);
         for job in first.into_iter().chain(others) {
             self.spawn(job);
         }
+    }
+
+    /// Changes a trace from outside of a node; what becomes ready gets tasks of its own.
+    pub(crate) fn with<T>(self: &Arc<Self>, trace: &Arc<Trace>, change: impl FnOnce(&mut Step<'_>) -> T) -> T {
+        let mut after = After::default();
+        let result = self.step(trace, &mut after, change);
+        self.spawn_all(after);
         result
     }
 
     /// Ends a trace early with this terminal, unless it is ending already.
     pub(super) fn end_with(self: &Arc<Self>, trace: &Arc<Trace>, terminal: Terminal) -> bool {
-        self.with(trace, |step| step.end(terminal))
+        self.with(trace, |step| step.request_end(terminal))
     }
 
     fn step<T>(self: &Arc<Self>, trace: &Arc<Trace>, after: &mut After, change: impl FnOnce(&mut Step<'_>) -> T) -> T {
@@ -84,6 +120,9 @@ impl Shared {
         loop {
             for (job, pause) in after.parked.drain(..) {
                 self.park(job, pause);
+            }
+            for (trace, fact, pending) in after.appended.drain(..) {
+                self.apply_when_recorded(trace, fact, pending);
             }
             if let Some((tenant, edge)) = after.places.pop() {
                 if let Some(next) = tenant.leave(edge) {
@@ -114,18 +153,59 @@ pub(crate) struct Step<'a> {
 // === an attempt's end ===
 
 impl Step<'_> {
-    pub(super) fn finish(&mut self, job: Job, report: Option<Report>, latency: Duration) {
-        self.state.running -= 1;
-        let Some(Report { result, emitted, receipt }) = report else { return };
+    /// An attempt has come back. None: it makes no difference any more.
+    pub(super) fn returned(&mut self, job: Job, report: Option<Report>, latency: Duration) -> Option<Attempt> {
+        let dropped = report.is_none();
+        let Report { result, emitted, receipt } = report.unwrap_or_else(|| Report::from(Ok(Outcome::Outputs(Vec::new()))));
         self.trace.fuel_used.fetch_add(receipt.fuel, Ordering::Relaxed);
+        if dropped || !self.is_open() {
+            self.state.running -= 1;
+            return None;
+        }
+        let result = result.and_then(|outcome| self.check_targets(job.node, &outcome, &emitted).map(|()| (emitted, outcome)));
+        let attempt = Attempt { job, result, receipt, latency };
+        // Whoever computes may see the deadline a moment before its watch does.
+        if let Err(failure) = &attempt.result
+            && failure.kind == FailureKind::TimedOut
+            && self.trace.deadline.is_some_and(|deadline| deadline <= Instant::now())
+        {
+            self.failed(&attempt, failure);
+            self.state.running -= 1;
+            self.request_end(self.trace.deadline_exceeded());
+            return None;
+        }
+        Some(attempt)
+    }
+
+    /// What follows from an attempt.
+    pub(super) fn apply(&mut self, attempt: Attempt) {
+        self.state.running -= 1;
         if !matches!(self.state.phase, Phase::Running) {
             return;
         }
-        match result.and_then(|outcome| self.check_targets(job.node, &outcome, &emitted).map(|()| outcome)) {
-            Ok(outcome) => self.succeed(job, outcome, emitted, receipt, latency),
-            Err(failure) => self.fail(job, failure, receipt, latency),
+        if let Err(failure) = &attempt.result {
+            self.failed(&attempt, failure);
+        }
+        let Attempt { job, result, receipt, latency } = attempt;
+        match result {
+            Ok((emitted, outcome)) => self.succeed(job, outcome, emitted, receipt, latency),
+            Err(failure) => self.fail(job, failure),
         }
         self.check_fuel();
+    }
+
+    fn failed(&mut self, attempt: &Attempt, failure: &Failure) {
+        let Attempt { job, receipt, latency, .. } = attempt;
+        let name = &self.node(job.node).name;
+        self.event(|| EventKind::Failed {
+            node: Arc::clone(name),
+            message: job.envelope.message.id,
+            attempt: job.envelope.attempt,
+            latency_us: micros(*latency),
+            code: failure.kind,
+            error: failure.message.clone(),
+            receipt: *receipt,
+        });
     }
 
     pub(super) fn succeed(&mut self, job: Job, outcome: Outcome, emitted: Vec<Output>, receipt: Receipt, latency: Duration) {
@@ -168,25 +248,11 @@ impl Step<'_> {
         self.line_up(job.node);
     }
 
-    pub(super) fn fail(&mut self, job: Job, failure: Failure, receipt: Receipt, latency: Duration) {
+    pub(super) fn fail(&mut self, job: Job, failure: Failure) {
         let node = self.node(job.node);
         let name = &node.name;
         let (id, attempt) = (job.envelope.message.id, job.envelope.attempt);
-        self.event(|| EventKind::Failed {
-            node: Arc::clone(name),
-            message: id,
-            attempt,
-            latency_us: micros(latency),
-            code: failure.kind,
-            error: failure.message.clone(),
-            receipt,
-        });
-        // Whoever computes may see the deadline a moment before its watch does.
-        if failure.kind == FailureKind::TimedOut && self.trace.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            self.end(self.trace.deadline_exceeded());
-            return;
-        }
-        // Nor is a call that ran out of the budget's fuel the node's fault.
+        // A call that ran out of the budget's fuel is not the node's fault.
         self.check_fuel();
         if !matches!(self.state.phase, Phase::Running) {
             return;

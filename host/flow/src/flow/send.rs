@@ -118,6 +118,10 @@ impl Step<'_> {
 
     /// Starts a message, queues it, or holds it back in the trace until its edge has room.
     pub(super) fn enqueue(&mut self, node: NodeIndex, edge: Option<EdgeIndex>, mut envelope: Envelope) {
+        if self.is_restoring() {
+            self.state.nodes[node].queue.push_back(envelope);
+            return;
+        }
         let held_back = edge.is_some_and(|edge| self.state.outbox.contains_key(&edge));
         if !held_back && self.state.nodes[node].queue.is_empty() && self.may_start(node) && self.flow.slots[node].take() {
             self.start(node, envelope);
@@ -224,7 +228,9 @@ impl Step<'_> {
         self.state.live += 1;
         let lineage = join::retain(lineage, &|_| false);
         let envelope = Envelope { message: Arc::clone(message), lineage, attempt: 1, on: None };
-        if self.state.outbox.contains_key(&edge) || self.state.reader.len() >= self.flow.config.reader {
+        if self.is_restoring() {
+            self.hand_over_again(edge, &envelope);
+        } else if self.state.outbox.contains_key(&edge) || self.state.reader.len() >= self.flow.config.reader {
             self.hold_back(edge, envelope);
         } else {
             self.hand_over(edge, &envelope);
@@ -270,10 +276,10 @@ impl Step<'_> {
             self.trace.changed.notify_waiters();
             return item;
         }
-        match &mut self.state.phase {
-            Phase::Ended(terminal) => terminal.take().map(|terminal| Item::End(*terminal)),
-            Phase::Running | Phase::Ending(_) => None,
-        }
+        let Phase::Ended(terminal) = &mut self.state.phase else { return None };
+        let terminal = *terminal.take()?;
+        self.end_is_read(&terminal);
+        Some(Item::End(terminal))
     }
 }
 
@@ -283,7 +289,7 @@ impl Step<'_> {
     /// A node starts nothing for a trace whose emissions still wait for room, and an ordered node one message at a time.
     pub(super) fn may_start(&self, node: NodeIndex) -> bool {
         let place = &self.state.nodes[node];
-        matches!(self.state.phase, Phase::Running) && place.blocked == 0 && !(self.node(node).policy.ordered && place.busy > 0)
+        self.is_open() && place.blocked == 0 && !(self.node(node).policy.ordered && place.busy > 0)
     }
 
     /// Starts what can start, or puts the trace in line for a slot.

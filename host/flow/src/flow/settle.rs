@@ -149,8 +149,12 @@ impl Step<'_> {
                 self.state.phase = Phase::Ending(Box::new(Terminal { end: End::Completed, outputs: 0, error: None }));
             }
         }
-        if self.state.running == 0 && matches!(self.state.phase, Phase::Ending(_)) {
-            self.conclude();
+        if self.state.running == 0
+            && !self.is_restoring()
+            && let Phase::Ending(terminal) = &self.state.phase
+        {
+            let terminal = Terminal { outputs: self.state.outputs, ..(**terminal).clone() };
+            self.conclude(terminal);
         }
     }
 
@@ -219,8 +223,8 @@ impl Step<'_> {
         self.check_fuel();
     }
 
-    /// Nothing runs any more: the terminal is out.
-    pub(super) fn conclude(&mut self) {
+    /// Nothing runs any more, and the end is in the journal if there is one: the terminal is out.
+    pub(super) fn close(&mut self) {
         let phase = std::mem::replace(&mut self.state.phase, Phase::Ended(None));
         let Phase::Ending(mut terminal) = phase else { return };
         terminal.outputs = self.state.outputs;

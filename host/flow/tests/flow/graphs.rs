@@ -118,7 +118,7 @@ fn wrong_joins_are_refused() {
 fn edges_whose_schemas_cannot_meet_are_refused() {
     let check = |output: serde_json::Value, input: serde_json::Value, expected: Expect| {
         let mut graph = Graph::builder("test");
-        let node = |input, output| Kind::Run { invoke: echo(), input, output };
+        let node = |input, output| Kind::Run { invoke: echo(), input, output, repeatable: true };
         graph.node("from", node(None, Some(Schema::compile(&output).unwrap())), policy());
         graph.node("to", node(Some(Schema::compile(&input).unwrap()), None), policy());
         graph.chain(&["from", "to"]);
@@ -167,8 +167,8 @@ fn comparing_schemas_ends() {
     let schema = Schema::compile(&json!({"type": "object", "properties": properties, "required": required}));
     let schema = Some(schema.unwrap());
     let mut graph = Graph::builder("test");
-    graph.node("from", Kind::Run { invoke: echo(), input: None, output: schema.clone() }, policy());
-    graph.node("to", Kind::Run { invoke: echo(), input: schema, output: None }, policy());
+    graph.node("from", Kind::Run { invoke: echo(), input: None, output: schema.clone(), repeatable: true }, policy());
+    graph.node("to", Kind::Run { invoke: echo(), input: schema, output: None, repeatable: true }, policy());
     graph.chain(&["from", "to"]);
     assert!(graph.build().is_ok());
 }

@@ -7,6 +7,7 @@ mod ends;
 mod faults;
 mod graphs;
 mod joins;
+mod journal;
 mod policies;
 mod properties;
 mod rooms;

@@ -203,7 +203,7 @@ async fn payloads_are_checked_as_the_policy_says() {
     ] {
         let code = |input, output, value: serde_json::Value| async move {
             let mut graph = Graph::builder("test");
-            graph.node("node", Kind::Run { invoke: echo(), input, output }, Policy { validate, ..exact(3) });
+            graph.node("node", Kind::Run { invoke: echo(), input, output, repeatable: true }, Policy { validate, ..exact(3) });
             let error = run(&start(graph), value).await.1.error;
             // Wrong data stays wrong: it is not retried.
             assert!(error.as_ref().is_none_or(|error| error.attempt == Some(1)));

@@ -1,7 +1,6 @@
 //! What a running call may ask of its trace.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::message::Payload;
 use crate::node::Failure;
@@ -76,6 +75,12 @@ impl Context {
         self.trace.flow.with(&self.trace, |step| step.has_hops(self.node, parts))
     }
 
+    /// Keeps the trace from ending while this lives. None: it is ending.
+    pub(crate) fn start_guard(&self) -> Option<Part> {
+        let started = self.trace.flow.with(&self.trace, |step| step.start_guard());
+        started.then(|| Part(Arc::clone(&self.trace)))
+    }
+
     /// Counts a hop for a part of this call that runs in a task of its own. None: the trace is ending.
     pub(crate) fn start_part(&self) -> Option<Part> {
         let started = self.trace.flow.with(&self.trace, |step| step.start_part(self.node));
@@ -84,27 +89,34 @@ impl Context {
 
     /// Takes back what parts have counted, because it is in the call's own receipt, which is counted when the call ends.
     pub(crate) fn take_back(&self, fuel: u64) {
-        self.trace.fuel_used.fetch_sub(fuel, Ordering::Relaxed);
+        self.trace.take_back_fuel(fuel);
     }
 
-    /// Hands a piece to the trace's reader; waits while the reader is behind. Returns the piece's number in its stream.
+    /// Hands a piece to the trace's reader, or to its caller's; waits while the reader is behind. Returns the piece's number in its stream.
     pub async fn chunk(&self, chunk: Chunk) -> Result<u64, Failure> {
-        self.trace.chunk(self.node, self.attempt, chunk).await
+        match &self.trace.caller {
+            Some(caller) => Box::pin(caller.chunk(chunk)).await,
+            None => self.trace.chunk(self.node, self.attempt, chunk).await,
+        }
     }
 
     /// Shows something to whoever watches the trace; waits while the reader is behind.
     pub async fn progress(&self, kind: String, data: Payload) -> Result<(), Failure> {
-        self.trace.progress(self.node, kind, data).await
+        match &self.trace.caller {
+            Some(caller) => Box::pin(caller.progress(kind, data)).await,
+            None => self.trace.progress(self.node, kind, data).await,
+        }
     }
 }
 
 /// A part of a call that runs in a task of its own. Its trace does not end while it lives.
+#[derive(Debug)]
 pub(crate) struct Part(Arc<Trace>);
 
 impl Part {
     /// Counts what the part used, at once: a budget is not to be found overdrawn only when the whole call ends.
     pub(crate) fn count(&self, fuel: u64) {
-        self.0.fuel_used.fetch_add(fuel, Ordering::Relaxed);
+        self.0.use_fuel(fuel);
     }
 }
 

@@ -29,6 +29,7 @@ use crate::journal::{At, Cursor, Journal, JournalError, Record};
 use crate::message::{Message, MessageId, Meta, Payload};
 use crate::node::{Call, Failure, FailureKind, Outcome, Output, Report};
 use crate::rooms::{Slots, Tenant, lock};
+use crate::subflow::Caller;
 use crate::trace::{End, Job, Phase, Place, State, Terminal, Trace, TraceError};
 
 mod commit;
@@ -197,7 +198,8 @@ pub struct Flow {
 /// What a trace holds of its flow while it is in flight.
 struct Seat {
     tenant: Arc<Tenant>,
-    credit: [OwnedSemaphorePermit; 2],
+    credit: Option<[OwnedSemaphorePermit; 2]>,
+    caller: Option<Caller>,
 }
 
 /// What all traces of a flow share.
@@ -213,6 +215,8 @@ pub(crate) struct Shared {
     /// A trace has ended.
     ended: Notify,
     tasks: TaskTracker,
+    /// Run for calls of this flow's nodes.
+    pub(crate) subflows: BTreeMap<String, Flow>,
 }
 
 impl fmt::Debug for Shared {
@@ -225,11 +229,17 @@ impl fmt::Debug for Shared {
 
 impl Flow {
     /// Starts a graph.
-    pub fn start(graph: Graph, mut config: Config) -> Self {
+    pub fn start(mut graph: Graph, mut config: Config) -> Self {
         // With room for none, no output could ever leave.
         config.reader = config.reader.max(1);
         let slots = graph.nodes().iter().map(|node| Slots::new(node.policy.concurrency)).collect();
         let credit = Arc::new(Semaphore::new(config.in_flight.min(Semaphore::MAX_PERMITS)));
+        let subflows = graph.take_subflows().into_iter().map(|(name, graph, budget)| {
+            // Their ends are their callers', and nobody acknowledges them.
+            let config = Config { budget, acknowledge: false, ..config.clone() };
+            (name, Self::start(graph, config))
+        });
+        let subflows = subflows.collect();
         let shared = Shared {
             graph,
             started: Instant::now(),
@@ -240,6 +250,7 @@ impl Flow {
             stopping: AtomicBool::new(false),
             ended: Notify::new(),
             tasks: TaskTracker::new(),
+            subflows,
             config,
         };
         Self { shared: Arc::new(shared) }
@@ -253,12 +264,16 @@ impl Flow {
     /// Takes a request on as soon as there is credit for it and, with a journal, as soon as it is in there. Its results come out
     /// of the handle. Dropping the handle cancels it; with a journal, it stops there and can be resumed.
     pub async fn submit(&self, submission: Submission) -> Result<Handle, Error> {
+        self.submit_for(submission, None).await
+    }
+
+    pub(crate) async fn submit_for(&self, submission: Submission, caller: Option<Caller>) -> Result<Handle, Error> {
         let shared = &self.shared;
         let bytes = submission.payload.text().len() + submission.meta.size();
         if bytes > shared.config.budget.payload {
             return Err(Error::TooLarge { bytes, max: shared.config.budget.payload });
         }
-        let seat = shared.seat(&submission.origin.tenant).await?;
+        let seat = shared.seat(&submission.origin.tenant, caller).await?;
         let deadline = submission.deadline.into_iter().chain(shared.config.budget.deadline).min();
         let trace = shared.open(submission.origin, deadline, seat);
         let message = Message {
@@ -292,6 +307,14 @@ impl Flow {
 
     /// Goes on with a trace where its records in the journal end. Its reader gets the outputs that it is not known to have.
     pub async fn resume(&self, trace: &str) -> Result<Handle, Error> {
+        self.resume_for(trace, None).await
+    }
+
+    pub(crate) fn has_journal(&self) -> bool {
+        self.shared.config.journal.is_some()
+    }
+
+    pub(crate) async fn resume_for(&self, trace: &str, caller: Option<Caller>) -> Result<Handle, Error> {
         let shared = &self.shared;
         let Some(journal) = &shared.config.journal else {
             return Err(Error::Journal("the flow has no journal to resume from".to_owned()));
@@ -306,7 +329,7 @@ impl Flow {
             user: accepted.user.clone(),
             session: accepted.session.clone(),
         };
-        let seat = shared.seat(&origin.tenant).await?;
+        let seat = shared.seat(&origin.tenant, caller).await?;
         // A clock that was set back meanwhile gives no one more time than there was.
         let accepted_ms = entries[0].at_ms;
         let left = accepted.deadline_ms.map(|deadline| {
@@ -351,6 +374,10 @@ impl Flow {
         }
         shared.tasks.close();
         shared.tasks.wait().await;
+        for subflow in shared.subflows.values() {
+            // Nothing calls them any more.
+            Box::pin(subflow.stop(Duration::ZERO)).await;
+        }
     }
 }
 
@@ -372,18 +399,24 @@ impl Shared {
         tenant
     }
 
-    /// Waits for credit.
-    async fn seat(&self, tenant: &Arc<str>) -> Result<Seat, Error> {
+    /// Waits for credit; a subflow runs on its caller's.
+    async fn seat(&self, tenant: &Arc<str>, caller: Option<Caller>) -> Result<Seat, Error> {
         let tenant = self.tenant(tenant);
+        if caller.is_some() {
+            return Ok(Seat { tenant, credit: None, caller });
+        }
         let own = Arc::clone(&tenant.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
         let common = Arc::clone(&self.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
-        Ok(Seat { tenant, credit: [own, common] })
+        Ok(Seat { tenant, credit: Some([own, common]), caller })
     }
 
     /// A trace that nobody knows yet and in which nothing happens.
     fn open(self: &Arc<Self>, mut origin: Origin, left: Option<Duration>, seat: Seat) -> Arc<Trace> {
         let now = Instant::now();
-        let Seat { tenant, credit } = seat;
+        let Seat { tenant, credit, caller } = seat;
+        let (caller, part) = caller.map(|Caller { ctx, part }| (ctx, part)).unzip();
+        let own = left.and_then(|left| now.checked_add(left));
+        let callers = caller.as_ref().and_then(|caller| caller.trace.deadline);
         // One text for all traces of the tenant.
         origin.tenant = Arc::clone(&tenant.name);
         let state = State {
@@ -398,16 +431,18 @@ impl Shared {
             reader: std::collections::VecDeque::new(),
             outputs: 0,
             counters: None,
-            credit: Some(credit),
+            credit,
+            part,
             log: self.config.journal.as_ref().map(|_| Box::default()),
         };
         Arc::new(Trace {
             origin,
-            deadline: left.and_then(|left| now.checked_add(left)),
+            deadline: own.into_iter().chain(callers).min(),
             started: now,
             cancelled: CancellationToken::new(),
             tenant,
             flow: Arc::clone(self),
+            caller,
             fuel_used: AtomicU64::new(0),
             hops: AtomicU64::new(0),
             state: Mutex::new(state),

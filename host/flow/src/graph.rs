@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::flow::Budget;
 use crate::join::Join;
 use crate::message::name_key;
 use crate::node::Invoke;
@@ -26,6 +27,7 @@ pub struct Graph {
     nodes: Vec<Node>,
     edges: Vec<Edge>,
     inputs: Vec<NodeIndex>,
+    subflows: Vec<(String, Graph, Budget)>,
 }
 
 /// A node of a checked graph.
@@ -117,7 +119,7 @@ impl fmt::Display for Place {
 impl Graph {
     /// Starts a graph with this name.
     pub fn builder(name: &str) -> Builder {
-        Builder { name: name.into(), nodes: Vec::new(), edges: Vec::new(), problems: Vec::new() }
+        Builder { name: name.into(), nodes: Vec::new(), edges: Vec::new(), subflows: Vec::new(), problems: Vec::new() }
     }
 
     /// The nodes, in declaration order.
@@ -135,6 +137,15 @@ impl Graph {
         &self.inputs
     }
 
+    /// Each subflow's name, graph and budget, in declaration order.
+    pub fn subflows(&self) -> &[(String, Self, Budget)] {
+        &self.subflows
+    }
+
+    pub(crate) fn take_subflows(&mut self) -> Vec<(String, Self, Budget)> {
+        std::mem::take(&mut self.subflows)
+    }
+
     /// The node with this name.
     pub fn find(&self, name: &str) -> Option<NodeIndex> {
         self.nodes.iter().position(|node| &*node.name == name)
@@ -147,6 +158,7 @@ pub struct Builder {
     name: Arc<str>,
     nodes: Vec<(String, Kind, Policy)>,
     edges: Vec<(String, String, usize)>,
+    subflows: Vec<(String, Graph, Budget)>,
     problems: Vec<Problem>,
 }
 
@@ -165,6 +177,15 @@ impl Builder {
     /// Adds an edge; `queue` messages of one tenant may wait on it.
     pub fn edge(&mut self, from: &str, to: &str, queue: usize) -> &mut Self {
         self.edges.push((from.to_owned(), to.to_owned(), queue));
+        self
+    }
+
+    /// Adds a graph that nodes can run by name, each of its traces within this budget and within what its caller has left.
+    pub fn subflow(&mut self, name: &str, graph: Graph, budget: Budget) -> &mut Self {
+        if self.subflows.iter().any(|(known, ..)| known == name) {
+            self.problem(Place::Graph, format!("there are two subflows `{name}`; rename one"));
+        }
+        self.subflows.push((name.to_owned(), graph, budget));
         self
     }
 
@@ -195,7 +216,7 @@ impl Builder {
             return Err(self.problems);
         }
         let inputs = (0..nodes.len()).filter(|node| edges.iter().all(|edge| edge.to != *node)).collect();
-        Ok(Graph { name: self.name, nodes, edges, inputs })
+        Ok(Graph { name: self.name, nodes, edges, inputs, subflows: self.subflows })
     }
 
     fn problem(&mut self, place: Place, message: impl Into<String>) {

@@ -48,6 +48,11 @@ impl Handle {
         &self.trace.origin
     }
 
+    /// Hops and fuel so far.
+    pub(crate) fn used(&self) -> (u64, u64) {
+        (self.trace.hops().0, self.trace.fuel_used())
+    }
+
     /// Ends the trace as cancelled; its end still comes out of [`Handle::next`]. False if it is ending already.
     pub fn cancel(&self) -> bool {
         self.trace.flow.end(&self.trace, End::Cancelled, "its submitter cancelled the trace")

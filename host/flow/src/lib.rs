@@ -39,6 +39,7 @@ mod policy;
 mod rooms;
 mod router;
 mod schema;
+mod subflow;
 mod trace;
 
 pub use context::{Chunk, Context, Origin, Remaining};
@@ -60,4 +61,5 @@ pub use schema::{
     MAX_CHECK_WORK, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_PATTERNS_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FRAMES, MAX_SCHEMA_LINKS,
     MAX_SCHEMA_NESTED, MAX_SCHEMA_WORK, Schema,
 };
+pub use subflow::{MAX_DEPTH, SubflowNode};
 pub use trace::{End, Item, MAX_ERROR, MAX_STREAMS, Terminal, TraceError};

@@ -144,4 +144,5 @@ fn add(sum: &mut Receipt, part: &Receipt) {
     sum.bytes_in += part.bytes_in;
     sum.bytes_out += part.bytes_out;
     sum.host_calls += part.host_calls;
+    sum.hops += 1 + part.hops;
 }

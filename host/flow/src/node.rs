@@ -232,6 +232,14 @@ pub struct Receipt {
     pub bytes_out: u64,
     /// Calls of the guest to the host.
     pub host_calls: u64,
+    /// Invocations of nodes within the call: items of a map, nodes of a subflow.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hops: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 mod microseconds {

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Chunk, Origin, Remaining};
+use crate::context::{Chunk, Context, Origin, Part, Remaining};
 use crate::event::{Event, EventKind, micros};
 use crate::flow::Shared;
 use crate::graph::{EdgeIndex, NodeIndex};
@@ -168,6 +168,8 @@ pub(crate) struct Trace {
     pub(crate) cancelled: CancellationToken,
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) flow: Arc<Shared>,
+    /// The call that this trace is a subflow of.
+    pub(crate) caller: Option<Context>,
     pub(crate) fuel_used: AtomicU64,
     pub(crate) hops: AtomicU64,
     pub(crate) state: Mutex<State>,
@@ -197,6 +199,8 @@ pub(crate) struct State {
     pub(crate) credit: Option<[OwnedSemaphorePermit; 2]>,
     /// With a journal only.
     pub(crate) log: Option<Box<Log>>,
+    /// Of a subflow: keeps the caller's trace from ending before this one.
+    pub(crate) part: Option<Part>,
 }
 
 /// What is counted for those who stream or loop.
@@ -309,12 +313,43 @@ impl Trace {
         &self.flow.graph.nodes()[node].name
     }
 
+    /// This trace, the one that called it, and so on.
+    pub(crate) fn callers(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |trace| trace.caller.as_ref().map(|caller| &*caller.trace))
+    }
+
+    /// What is left to this trace and to all that called it.
     pub(crate) fn remaining(&self) -> Remaining {
-        let budget = &self.flow.config.budget;
-        Remaining {
-            fuel: budget.fuel.map(|max| max.saturating_sub(self.fuel_used.load(Ordering::Relaxed))),
-            hops: Some(budget.hops.saturating_sub(self.hops.load(Ordering::Relaxed))),
-        }
+        let fuel = self.callers().filter_map(|trace| trace.fuel().map(|(used, max)| max.saturating_sub(used))).min();
+        let hops = self.callers().map(Self::hops).map(|(used, max)| max.saturating_sub(used)).min();
+        Remaining { fuel, hops }
+    }
+
+    /// Used and allowed, of the budget's fuel if it has a limit.
+    pub(crate) fn fuel(&self) -> Option<(u64, u64)> {
+        self.flow.config.budget.fuel.map(|max| (self.fuel_used.load(Ordering::Relaxed), max))
+    }
+
+    /// Used and allowed.
+    pub(crate) fn hops(&self) -> (u64, u64) {
+        (self.hops.load(Ordering::Relaxed), self.flow.config.budget.hops)
+    }
+
+    /// Units of fuel, whatever the budget.
+    pub(crate) fn fuel_used(&self) -> u64 {
+        self.fuel_used.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn use_fuel(&self, fuel: u64) {
+        self.callers().for_each(|trace| _ = trace.fuel_used.fetch_add(fuel, Ordering::Relaxed));
+    }
+
+    pub(crate) fn take_back_fuel(&self, fuel: u64) {
+        self.callers().for_each(|trace| _ = trace.fuel_used.fetch_sub(fuel, Ordering::Relaxed));
+    }
+
+    pub(crate) fn use_hops(&self, hops: u64) {
+        self.callers().for_each(|trace| _ = trace.hops.fetch_add(hops, Ordering::Relaxed));
     }
 
     /// The terminal of a trace whose time is up.

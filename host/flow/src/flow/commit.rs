@@ -2,13 +2,13 @@
 //! trace's lock and takes each room's and node's lock for a moment only; what concerns other traces is done after the step.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::Shared;
+use crate::context::Part;
 use crate::event::{EventKind, micros};
 use crate::graph::{EdgeIndex, Node, NodeIndex};
 use crate::journal::Pending;
@@ -30,6 +30,8 @@ pub(super) struct After {
     pub(super) slots: Vec<NodeIndex>,
     /// Failed attempts to try again.
     pub(super) parked: Vec<(Job, Duration)>,
+    /// Callers' traces may end now.
+    pub(super) parts: Vec<Part>,
     /// Facts to be applied as soon as they are in the journal.
     pub(super) appended: Vec<(Arc<Trace>, u64, Pending<()>)>,
 }
@@ -124,6 +126,7 @@ impl Shared {
             for (trace, fact, pending) in after.appended.drain(..) {
                 self.apply_when_recorded(trace, fact, pending);
             }
+            after.parts.clear();
             if let Some((tenant, edge)) = after.places.pop() {
                 if let Some(next) = tenant.leave(edge) {
                     self.step(&next, &mut after, |step| step.take_place(edge));
@@ -157,7 +160,7 @@ impl Step<'_> {
     pub(super) fn returned(&mut self, job: Job, report: Option<Report>, latency: Duration) -> Option<Attempt> {
         let dropped = report.is_none();
         let Report { result, emitted, receipt } = report.unwrap_or_else(|| Report::from(Ok(Outcome::Outputs(Vec::new()))));
-        self.trace.fuel_used.fetch_add(receipt.fuel, Ordering::Relaxed);
+        self.trace.use_fuel(receipt.fuel);
         if dropped || !self.is_open() {
             self.state.running -= 1;
             return None;
@@ -333,8 +336,7 @@ impl Step<'_> {
     }
 
     pub(super) fn check_fuel(&mut self) {
-        let used = self.trace.fuel_used.load(Ordering::Relaxed);
-        if let Some(max) = self.flow.config.budget.fuel.filter(|max| used >= *max) {
+        if let Some((used, max)) = self.trace.callers().filter_map(Trace::fuel).find(|(used, max)| used >= max) {
             self.exhausted("fuel", used, max, None, None);
         }
     }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Error;
@@ -30,7 +29,7 @@ impl Step<'_> {
             tenant: Arc::clone(&origin.tenant),
             user: origin.user.clone(),
             session: origin.session.clone(),
-            caller: None,
+            caller: self.trace.caller.as_ref().map(|caller| Arc::clone(&caller.origin().trace)),
             payload: message.payload.clone(),
             meta: message.meta.clone(),
             topic: message.topic.clone(),
@@ -136,8 +135,8 @@ impl Step<'_> {
         if let Ok((emitted, outcome)) = &result {
             self.check_targets(node, outcome, emitted).map_err(|failure| failure.message)?;
         }
-        self.trace.hops.fetch_add(1, Ordering::Relaxed);
-        self.trace.fuel_used.fetch_add(receipt.fuel, Ordering::Relaxed);
+        self.trace.use_hops(1 + receipt.hops);
+        self.trace.use_fuel(receipt.fuel);
         self.state.running += 1;
         self.state.nodes[node].busy += 1;
         let job = Job { trace: Arc::clone(self.trace), node, envelope };

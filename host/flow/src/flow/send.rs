@@ -1,7 +1,6 @@
 //! Where a message goes: to a slot, a queue, the trace's outbox, a join, the reader.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::commit::Step;
 use crate::event::EventKind;
@@ -9,7 +8,7 @@ use crate::graph::{EdgeIndex, Kind, Node, NodeIndex};
 use crate::join::{self, Frame, Lineage};
 use crate::message::{Message, Payload};
 use crate::node::Output;
-use crate::trace::{Envelope, Item, Job, Phase};
+use crate::trace::{Envelope, Item, Job, Phase, Trace};
 
 impl Step<'_> {
     /// The trace is not taken on: it never was.
@@ -327,7 +326,7 @@ impl Step<'_> {
             self.after.slots.push(node);
             return;
         }
-        self.trace.hops.fetch_add(1, Ordering::Relaxed);
+        self.trace.use_hops(1);
         self.state.running += 1;
         self.state.nodes[node].busy += 1;
         let name = &self.node(node).name;
@@ -343,12 +342,11 @@ impl Step<'_> {
 
     /// Whether the budget has this many invocations left. If not, the trace ends, as if all but the last had been made.
     pub(crate) fn has_hops(&mut self, node: NodeIndex, more: u64) -> bool {
-        let (used, max) = (self.trace.hops.load(Ordering::Relaxed), self.flow.config.budget.hops);
-        let enough = more <= max.saturating_sub(used);
-        if !enough {
+        let few = self.trace.callers().map(Trace::hops).find(|(used, max)| more > max.saturating_sub(*used));
+        if let Some((used, max)) = few {
             self.exhausted("hops", used + more - 1, max, Some(node), None);
         }
-        enough
+        few.is_none()
     }
 
     /// A failed message's pause is over: it goes ahead of those that came after it.

@@ -1,7 +1,6 @@
 //! When messages wait for each other, and how a trace ends.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use serde_json::json;
 
@@ -209,11 +208,18 @@ impl Step<'_> {
     /// An attempt under way starts a part of itself in a task of its own: a hop like any other, and the trace does not end
     /// before it. False if the trace is ending, for want of hops or otherwise.
     pub(crate) fn start_part(&mut self, node: NodeIndex) -> bool {
-        let starts = matches!(self.state.phase, Phase::Running) && self.has_hops(node, 1);
+        let starts = self.is_open() && self.has_hops(node, 1);
         if starts {
-            self.trace.hops.fetch_add(1, Ordering::Relaxed);
+            self.trace.use_hops(1);
             self.state.running += 1;
         }
+        starts
+    }
+
+    /// Something that belongs to an attempt under way is not to be outlived. False if the trace is ending.
+    pub(crate) fn start_guard(&mut self) -> bool {
+        let starts = self.is_open();
+        self.state.running += usize::from(starts);
         starts
     }
 
@@ -233,6 +239,7 @@ impl Step<'_> {
         self.state.phase = Phase::Ended(Some(terminal));
         self.trace.cancelled.cancel();
         self.state.credit = None;
+        self.after.parts.extend(self.state.part.take());
         self.flow.forget(self.trace);
         self.trace.changed.notify_waiters();
     }

@@ -9,7 +9,8 @@ use floe_flow::graph::Builder;
 use floe_flow::journal::Pending;
 use floe_flow::{
     At, Call, Config, Cursor, End, Entry, Error, Failure, FailureKind, Flow, Graph, Handle, Invoke, Item, Join, Journal,
-    JournalError, Kind, MessageId, OnFailure, OnIncomplete, Outcome, Payload, Policy, Record, Report, Submission, native,
+    JournalError, Kind, MessageId, OnFailure, OnIncomplete, Outcome, Payload, Policy, Record, Report, SubflowNode, Submission,
+    native,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -78,7 +79,8 @@ impl Journal for Notebook {
             .filter(|(_, entry)| matches!(entry.record, Record::Delivered { message: None, .. }))
             .map(|(trace, _)| trace)
             .collect();
-        let accepted = entries.iter().filter(|(_, entry)| matches!(entry.record, Record::Accepted(_)));
+        let own = |record: &Record| matches!(record, Record::Accepted(accepted) if accepted.caller.is_none());
+        let accepted = entries.iter().filter(|(_, entry)| own(&entry.record));
         let open = accepted.map(|(trace, _)| trace).filter(|trace| !done.contains(trace)).cloned().collect();
         Box::pin(std::future::ready(Ok(open)))
     }
@@ -155,6 +157,38 @@ async fn a_trace_goes_on_from_any_of_its_records() {
         let mut all = whole.names();
         all.sort_unstable();
         assert_eq!(names, all, "no attempt is made twice: {end} records");
+    }
+}
+
+/// A subflow in which one call fails once, between two nodes.
+fn nested() -> Builder {
+    let mut inner = Graph::builder("inner");
+    let retrying = Policy { retries: 1, ..policy() };
+    inner.run("split", split(), policy()).run("flaky", fails_until(2, FailureKind::Busy), retrying);
+    inner.chain(&["split", "flaky"]);
+    let mut graph = Graph::builder("outer");
+    graph.subflow("inner", inner.build().unwrap(), Config::on_current_runtime().budget);
+    graph.run("sub", Arc::new(SubflowNode::new("inner")), policy());
+    graph.run("after", compute(|n| json!(n.as_u64().unwrap_or(0) + 1)), policy());
+    graph.chain(&["sub", "after"]);
+    graph
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subflow_goes_on_from_any_of_its_records() {
+    let whole = Notebook::new();
+    let (mut expected, _) = read(submit(&durable(nested(), &whole), "trace", json!([1, 2])).await).await;
+    assert_eq!(expected.len(), 2);
+    expected.sort();
+    let records = whole.entries();
+    for end in 1..records.len() {
+        let journal = Notebook::with(records[..end].to_vec());
+        assert_eq!(journal.unfinished().await.unwrap(), ["trace".into()]);
+        let (mut outputs, _) = read(durable(nested(), &journal).resume("trace").await.unwrap()).await;
+        outputs.sort();
+        assert_eq!(outputs, expected, "after {end} records");
+        let count = |journal: &Arc<Notebook>| journal.names().iter().filter(|name| **name == "done").count();
+        assert_eq!(count(&journal), count(&whole), "no call is made twice: {end} records");
     }
 }
 

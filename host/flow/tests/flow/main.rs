@@ -14,4 +14,5 @@ mod rooms;
 mod routes;
 mod schemas;
 mod streams;
+mod subflows;
 mod support;

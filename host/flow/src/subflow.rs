@@ -1,0 +1,147 @@
+//! A flow inside a flow: a call runs it to its end, as a trace of its own that lives within its caller's budget, deadline and life.
+//!
+//! The trace's id follows from the call, so that a call that is repeated after a crash finds what its subflow has done already.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::context::{Context, Part};
+use crate::flow::{Error, Flow, Submission};
+use crate::message::{Message, Payload};
+use crate::node::{Call, Failure, FailureKind, Invoke, Outcome, Output, Receipt, Report};
+use crate::trace::{End, Item, Terminal};
+
+/// Subflows within subflows: deeper than people nest by hand; who calls himself ends here.
+pub const MAX_DEPTH: usize = 16;
+
+/// A node that runs a subflow of its flow and emits what comes out of it.
+#[derive(Debug)]
+pub struct SubflowNode {
+    name: String,
+}
+
+impl SubflowNode {
+    /// Runs the subflow that the graph declares under this name.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+
+    async fn run(&self, call: Call) -> Report {
+        let mut receipt = Receipt::default();
+        let result = call.ctx.call(&self.name, &call.message, 0, &mut receipt).await;
+        let outputs = result.map(|payloads| Outcome::Outputs(payloads.into_iter().map(Output::new).collect()));
+        Report { result: outputs, emitted: Vec::new(), receipt }
+    }
+}
+
+impl Invoke for SubflowNode {
+    fn invoke(&self, call: Call) -> Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+        Box::pin(self.run(call))
+    }
+}
+
+/// Who called a trace, and keeps its own from ending before.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) ctx: Context,
+    pub(crate) part: Part,
+}
+
+impl Context {
+    /// Runs a subflow of this flow over the payload of `message`, with its envelope, and returns the outputs. `ordinal` counts
+    /// the calls of this attempt. What the subflow used is added to `receipt`; it is counted already.
+    pub async fn call(
+        &self,
+        name: &str,
+        message: &Message,
+        ordinal: u32,
+        receipt: &mut Receipt,
+    ) -> Result<Vec<Payload>, Failure> {
+        let Some(flow) = self.trace.flow.subflows.get(name) else {
+            let why = format!("the flow has no subflow `{name}`; declare it under `subflows`");
+            return Err(Failure::new(FailureKind::NotFound, why));
+        };
+        let depth = self.trace.callers().count();
+        if depth >= MAX_DEPTH {
+            let (used, max) = (depth as u64, MAX_DEPTH as u64);
+            return Err(Failure::limit(FailureKind::Exhausted, "depth", used, max, "nothing: a subflow calls itself"));
+        }
+        let part = self.start_guard().ok_or_else(|| Failure::new(FailureKind::Cancelled, "the trace is ending"))?;
+        let mut handle = self.open(flow, message, ordinal, part).await.map_err(|error| refused(name, &error))?;
+        let mut outputs = Vec::new();
+        let terminal = loop {
+            match handle.next().await {
+                Some(Item::Output { message, .. }) => outputs.push(message.payload.clone()),
+                Some(Item::End(terminal)) => break terminal,
+                // Pieces and progress went to the caller's reader.
+                Some(_) => {}
+                None => unreachable!("a trace has an end"),
+            }
+        };
+        let (hops, fuel) = handle.used();
+        self.trace.take_back_fuel(fuel);
+        receipt.fuel += fuel;
+        receipt.hops += hops;
+        match terminal.end {
+            End::Completed => Ok(outputs),
+            _ => Err(self.failed(name, terminal)),
+        }
+    }
+
+    async fn open(&self, flow: &Flow, message: &Message, ordinal: u32, part: Part) -> Result<crate::Handle, Error> {
+        let trace = format!("{}/{}.{}.{}.{ordinal}", self.origin().trace, self.node(), message.id, self.attempt);
+        let submission = Submission {
+            origin: crate::Origin { trace: trace.as_str().into(), ..self.origin().clone() },
+            payload: message.payload.clone(),
+            meta: message.meta.clone(),
+            topic: message.topic.clone(),
+            priority: message.priority,
+            deadline: None,
+            cursor: None,
+        };
+        let caller = |part| Caller { ctx: self.clone(), part };
+        match flow.submit_for(submission, Some(caller(part))).await {
+            Err(Error::Duplicate(_)) if flow.has_journal() => {
+                let part = self.start_guard().ok_or(Error::Stopped)?;
+                flow.resume_for(&trace, Some(caller(part))).await
+            }
+            other => other,
+        }
+    }
+
+    /// What a subflow's end means for the call.
+    fn failed(&self, name: &str, terminal: Terminal) -> Failure {
+        let error = terminal.error;
+        let text = error.as_ref().map_or_else(|| terminal.end.name().to_owned(), |error| error.message.clone());
+        let code = error.as_ref().map_or("", |error| error.code.as_str());
+        let kind = match terminal.end {
+            End::Completed | End::Failed => {
+                FailureKind::ALL.into_iter().find(|kind| kind.code() == code).unwrap_or(FailureKind::Internal)
+            }
+            End::Cancelled | End::Stopped => FailureKind::Cancelled,
+            End::DeadlineExceeded => FailureKind::TimedOut,
+            End::BudgetExhausted => {
+                // If it was the caller's budget, the caller ends as well.
+                self.has_hops(1);
+                FailureKind::Exhausted
+            }
+            End::InDoubt => {
+                self.trace.flow.end(&self.trace, End::InDoubt, &text);
+                FailureKind::Cancelled
+            }
+        };
+        let mut failure = Failure::new(kind, format!("subflow `{name}`: {text}"));
+        failure.detail = error.and_then(|error| serde_json::to_value(error).ok());
+        failure
+    }
+}
+
+/// Why a subflow did not begin.
+fn refused(name: &str, error: &Error) -> Failure {
+    let kind = match error {
+        Error::TooLarge { .. } => FailureKind::Exhausted,
+        Error::Stopped => FailureKind::Cancelled,
+        Error::Duplicate(_) | Error::Journal(_) | Error::Unfit { .. } => FailureKind::Conflict,
+    };
+    Failure::new(kind, format!("subflow `{name}`: {error}"))
+}

@@ -132,6 +132,13 @@ pub enum EventKind {
         /// How many it gathered.
         members: usize,
     },
+    /// A message came to a join when the others had gone on.
+    Late {
+        /// Which join.
+        node: Arc<str>,
+        /// Which message.
+        message: MessageId,
+    },
     /// A payload left the flow.
     Output {
         /// The node that it came from.

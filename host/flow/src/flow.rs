@@ -33,6 +33,7 @@ use crate::subflow::Caller;
 use crate::trace::{End, Job, Phase, Place, State, Terminal, Trace, TraceError};
 
 mod commit;
+mod gather;
 mod log;
 mod restore;
 mod send;
@@ -214,7 +215,7 @@ pub(crate) struct Shared {
     stopping: AtomicBool,
     /// A trace has ended.
     ended: Notify,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
     /// Run for calls of this flow's nodes.
     pub(crate) subflows: BTreeMap<String, Flow>,
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::flow::Budget;
-use crate::join::Join;
+use crate::join::{Join, Late, Members};
 use crate::message::name_key;
 use crate::node::Invoke;
 use crate::policy::{OnFailure, Policy};
@@ -300,24 +300,60 @@ impl Builder {
     fn check_joins(&mut self, index: &BTreeMap<String, NodeIndex>, nodes: &mut [Node]) {
         for join_index in 0..nodes.len() {
             let Kind::Join(join) = &nodes[join_index].kind else { continue };
-            let place = Place::Node(nodes[join_index].name.to_string());
-            match join {
-                Join::Count { count: 0, .. } => self.problem(place, "`count: 0` would never wait; use 1 or more"),
-                Join::Count { .. } => {}
-                Join::All { of, .. } => match index.get(of) {
+            let join = join.clone();
+            let place = || Place::Node(nodes[join_index].name.to_string());
+            match &join.members {
+                Members::Count(0) => self.problem(place(), "`count: 0` would never wait; use 1 or more"),
+                Members::Count(_) => {}
+                Members::EachOf(names) => self.check_sources(&place(), names, index),
+                Members::AllOf(of) => match index.get(of) {
                     Some(&split) => nodes[split].joined_by.push(join_index),
                     None => {
                         let message = format!("`all` names `{of}`, which is no node{}", did_you_mean(of, index.keys()));
-                        self.problem(place, message);
+                        self.problem(place(), message);
                     }
                 },
+            }
+            let place = Place::Node(nodes[join_index].name.to_string());
+            let is_group = matches!(join.members, Members::AllOf(_));
+            if is_group && join.by.is_some() {
+                self.problem(place.clone(), "`by` belongs to a join that counts; `all` knows its members");
+            }
+            if !is_group && join.late != Late::Drop {
+                self.problem(place, "`late` belongs to `all`: where messages are counted, a late one begins the next round");
+            }
+        }
+    }
+
+    fn check_sources(&mut self, place: &Place, names: &[String], index: &BTreeMap<String, NodeIndex>) {
+        if names.len() < 2 {
+            self.problem(place.clone(), "`from` names the nodes of which one message each is gathered: two or more");
+        }
+        for (position, name) in names.iter().enumerate() {
+            if !index.contains_key(name) {
+                let message = format!("`from` names `{name}`, which is no node{}", did_you_mean(name, index.keys()));
+                self.problem(place.clone(), message);
+            } else if names[..position].contains(name) {
+                self.problem(place.clone(), format!("`from` names `{name}` twice; remove one"));
             }
         }
     }
 
     /// What can only be said once the graph is known to have no cycle.
     fn check_after_order(&mut self, nodes: &[Node], edges: &[Edge]) {
-        for node in nodes {
+        for (index, node) in nodes.iter().enumerate() {
+            if let Kind::Join(Join { members: Members::EachOf(names), .. }) = &node.kind {
+                let sources: Vec<&str> =
+                    edges.iter().filter(|edge| edge.to == index).map(|edge| &*nodes[edge.from].name).collect();
+                for name in names.iter().filter(|name| !sources.contains(&name.as_str())) {
+                    let message = format!("`from` names `{name}`, but there is no edge `{name} -> {}`", node.name);
+                    self.problem(Place::Node(node.name.to_string()), message);
+                }
+                for source in sources.iter().filter(|source| !names.iter().any(|name| name == *source)) {
+                    let message = format!("`{source}` sends to this join, but `from` does not name it");
+                    self.problem(Place::Node(node.name.to_string()), message);
+                }
+            }
             for &join in &node.joined_by {
                 if !node.reaches.contains(&join) || matches!(node.kind, Kind::Join(_) | Kind::Discard) {
                     let message =

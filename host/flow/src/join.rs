@@ -4,40 +4,77 @@
 //! emissions and can still reach the join carries a [`Frame`] that names the group, and the group counts them; when the last
 //! one has arrived or ended, the group is whole. So members may multiply, be filtered or fail on their way, and groups nest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::graph::NodeIndex;
 use crate::message::{Message, Meta, Payload};
 
-/// When a join lets its messages go on.
+/// A node that makes one message of many: an array of their payloads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Join {
-    /// When every message that came of one call of the node `of` has arrived or ended; in emission order.
-    All {
-        /// The node whose emissions are gathered.
-        of: String,
-        /// What happens if one of them failed on the way.
-        on_incomplete: OnIncomplete,
-    },
-    /// When `count` messages of the trace have arrived; by sender in declaration order, then by arrival.
-    Count {
-        /// How many.
-        count: usize,
-        /// What happens to fewer when the rest of the trace has ended.
-        on_incomplete: OnIncomplete,
-    },
+pub struct Join {
+    /// Which messages it takes together.
+    pub members: Members,
+    /// With [`Members::Count`] and [`Members::EachOf`]: only messages with the same value at this path of the payload.
+    pub by: Option<Vec<String>>,
+    /// How long it waits: for `AllOf` from the call of the node, else from the first member.
+    pub within: Option<Duration>,
+    /// How many members are enough when the time is up or no more can come; none: all of them.
+    pub quorum: Option<usize>,
+    /// With `AllOf`: what happens to members that come when the others have gone on.
+    pub late: Late,
 }
 
-/// What happens to a join that can no longer fill.
+/// Which messages a join takes together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Members {
+    /// All that came of one call of this node, in emission order.
+    AllOf(String),
+    /// So many messages of the trace, as they come; by sender in declaration order, then by arrival.
+    Count(usize),
+    /// One of each of these nodes, in this order. A second one of a node waits for the next round.
+    EachOf(Vec<String>),
+}
+
+/// What happens to a member that comes too late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnIncomplete {
-    /// The trace fails with `join_incomplete`.
+pub enum Late {
+    /// Its branch ends.
+    Drop,
+    /// The trace fails.
     Fail,
-    /// What has arrived goes on.
-    Release,
+    /// It goes on by itself, as an array of one.
+    Pass,
+}
+
+impl Join {
+    /// Waits for all that came of one call of the node, however long.
+    pub fn all_of(node: &str) -> Self {
+        Self::of(Members::AllOf(node.to_owned()))
+    }
+
+    /// Waits for so many messages.
+    pub fn count(count: usize) -> Self {
+        Self::of(Members::Count(count))
+    }
+
+    /// Waits for one message of each of these nodes.
+    pub fn each_of(nodes: &[&str]) -> Self {
+        Self::of(Members::EachOf(nodes.iter().map(|&node| node.to_owned()).collect()))
+    }
+
+    fn of(members: Members) -> Self {
+        Self { members, by: None, within: None, quorum: None, late: Late::Drop }
+    }
+
+    /// What is enough when no more members come.
+    pub fn with_quorum(self, quorum: usize) -> Self {
+        Self { quorum: Some(quorum), ..self }
+    }
 }
 
 /// A message's place in one group.
@@ -109,6 +146,7 @@ pub(crate) struct Group {
     pub(crate) failed: Vec<u64>,
     /// Members went into an enclosing join instead: nothing is due here.
     pub(crate) absorbed: bool,
+    pub(crate) due: Option<Due>,
 }
 
 impl Group {
@@ -133,11 +171,32 @@ impl Group {
     }
 }
 
+/// Members that wait for others at a join that counts.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    pub(crate) id: u64,
+    pub(crate) members: Vec<Member>,
+    pub(crate) due: Option<Due>,
+}
+
+/// When a join's time is up.
+#[derive(Debug)]
+pub(crate) struct Due {
+    /// In milliseconds since 1970.
+    pub(crate) at_ms: u64,
+    /// Waits for it; not while records are being applied.
+    pub(crate) timer: Option<AbortOnDropHandle<()>>,
+}
+
+/// A join and the value that its members have in common.
+pub(crate) type BucketKey = (NodeIndex, Option<String>);
+
 /// The groups and half-filled buckets of one trace.
 #[derive(Debug, Default)]
 pub(crate) struct Joins {
     pub(crate) groups: BTreeMap<u64, Group>,
-    pub(crate) buckets: BTreeMap<NodeIndex, Vec<Member>>,
+    /// The older first; more than one only where a node was faster than the others.
+    pub(crate) buckets: BTreeMap<BucketKey, VecDeque<Bucket>>,
     /// Members of all of them: no longer on their way, but still held.
     pub(crate) members: u64,
     next: u64,
@@ -146,8 +205,7 @@ pub(crate) struct Joins {
 impl Joins {
     /// Opens a group for one call of a node that `join` is over.
     pub(crate) fn open(&mut self, join: NodeIndex, parent: &Arc<Message>, base: &Lineage, total: u64) -> u64 {
-        let id = self.next;
-        self.next += 1;
+        let id = self.next_id();
         let group = Group {
             join,
             parent: Arc::clone(parent),
@@ -157,9 +215,53 @@ impl Joins {
             arrived: Vec::new(),
             failed: Vec::new(),
             absorbed: false,
+            due: None,
         };
         self.groups.insert(id, group);
         id
+    }
+
+    /// Follows from what happened before, so that it is the same when that is applied again.
+    fn next_id(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Puts a member into the oldest bucket that has a place for it, or into a new one. Returns the bucket and whether it is new.
+    pub(crate) fn fill(&mut self, key: &BucketKey, member: Member, one_of_each: bool) -> (&mut Bucket, bool) {
+        let sender = member.sender;
+        let has_place = |bucket: &Bucket| !one_of_each || bucket.members.iter().all(|member| member.sender != sender);
+        let found = self.buckets.get(key).and_then(|buckets| buckets.iter().position(has_place));
+        let id = if found.is_none() { self.next_id() } else { 0 };
+        self.members += 1;
+        let buckets = self.buckets.entry(key.clone()).or_default();
+        let position = found.unwrap_or(buckets.len());
+        if found.is_none() {
+            buckets.push_back(Bucket { id, members: Vec::new(), due: None });
+        }
+        let bucket = &mut buckets[position];
+        bucket.members.push(member);
+        (bucket, found.is_none())
+    }
+
+    /// Takes a bucket out.
+    pub(crate) fn take_bucket(&mut self, key: &BucketKey, id: u64) -> Option<Bucket> {
+        let buckets = self.buckets.get_mut(key)?;
+        let position = buckets.iter().position(|bucket| bucket.id == id)?;
+        let bucket = buckets.remove(position);
+        if buckets.is_empty() {
+            self.buckets.remove(key);
+        }
+        bucket
+    }
+
+    /// Each join that has a time, with its node and the number of its group or bucket.
+    pub(crate) fn dues(&mut self) -> impl Iterator<Item = (NodeIndex, u64, &mut Due)> {
+        let groups = self.groups.iter_mut().filter_map(|(id, group)| Some((group.join, *id, group.due.as_mut()?)));
+        let buckets = self.buckets.iter_mut().flat_map(|((node, _), buckets)| {
+            buckets.iter_mut().filter_map(|bucket| Some((*node, bucket.id, bucket.due.as_mut()?)))
+        });
+        groups.chain(buckets)
     }
 
     /// One more copy is on its way in every group of this lineage.

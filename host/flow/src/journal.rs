@@ -92,6 +92,13 @@ pub enum Record {
     },
     /// A call of which it was not known whether it had been made is made again: somebody decided so.
     Retry(At),
+    /// A join did not wait any longer.
+    TimeUp {
+        /// Which join.
+        node: Arc<str>,
+        /// Which of its groups, by its number in the trace.
+        group: u64,
+    },
     /// The trace ended.
     Ended(Terminal),
     /// The reader has an output, or the end.
@@ -166,6 +173,7 @@ impl Record {
             Self::Done { .. } => "done",
             Self::Failed { .. } => "failed",
             Self::Retry(_) => "retry",
+            Self::TimeUp { .. } => "time_up",
             Self::Ended(_) => "ended",
             Self::Delivered { .. } => "delivered",
         }

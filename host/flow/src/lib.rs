@@ -47,7 +47,7 @@ pub use event::{Event, EventKind, Observer};
 pub use flow::{Budget, Config, Error, Flow, Submission};
 pub use graph::{Graph, Kind, Problem};
 pub use handle::Handle;
-pub use join::{Join, OnIncomplete};
+pub use join::{Join, Late, Members};
 pub use journal::{Accepted, At, Cursor, Entry, Journal, JournalError, Record};
 pub use map::{DEFAULT_MAP_CONCURRENCY, MapNode};
 pub use message::{MAX_PARSED, Message, MessageId, Meta, NotJson, Payload};

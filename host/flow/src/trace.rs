@@ -240,6 +240,8 @@ pub(crate) enum Fact {
     Entered(Arc<Message>),
     /// An attempt ended.
     Attempt(Box<Attempt>),
+    /// A join's time is up.
+    TimeUp { node: NodeIndex, group: u64 },
     /// It ends, for a reason from outside.
     Ended(Terminal),
     /// It has ended and nothing of it runs any more.
@@ -253,6 +255,8 @@ pub(crate) struct Restoring {
     pub(crate) parked: BTreeMap<(NodeIndex, MessageId), (Envelope, u64)>,
     /// Calls that must not be made twice and are not known to have ended.
     pub(crate) started: BTreeSet<At>,
+    /// When the record that is being applied was made.
+    pub(crate) at_ms: u64,
     /// Outputs that the reader has.
     pub(crate) delivered: BTreeSet<MessageId>,
 }

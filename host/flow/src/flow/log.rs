@@ -112,6 +112,7 @@ impl Step<'_> {
                         self.log().recorded = true;
                     }
                 }
+                Fact::TimeUp { node, group } => self.time_up(node, group),
                 Fact::Closed => self.close(),
             }
             self.settle();

@@ -57,6 +57,7 @@ impl Step<'_> {
         self.restoring(Some(Restoring { delivered: delivered.collect(), ..Restoring::default() }));
         for (position, entry) in entries.into_iter().enumerate() {
             let (at_ms, seq) = (entry.at_ms, entry.seq);
+            self.restored().at_ms = at_ms;
             self.apply_again(entry).map_err(|why| {
                 self.forgo();
                 self.flow.forget(self.trace);
@@ -107,6 +108,10 @@ impl Step<'_> {
             Record::Failed { at, failure, receipt, streams } => {
                 self.attempt_again(&at, Err(failure), receipt)?;
                 self.count_streams(streams);
+            }
+            Record::TimeUp { node, group } => {
+                let node = self.flow.graph.find(&node).ok_or_else(|| format!("there is no node `{node}`"))?;
+                self.time_up(node, group);
             }
             Record::Ended(terminal) => {
                 self.end(terminal);
@@ -194,6 +199,7 @@ impl Step<'_> {
             let pause = Duration::from_millis(due.saturating_sub(now)).min(longest);
             self.after.parked.push((Job { trace: Arc::clone(self.trace), node, envelope }, pause));
         }
+        self.restart_timers();
         for node in 0..self.state.nodes.len() {
             self.line_up(node);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::commit::Step;
 use crate::event::EventKind;
 use crate::graph::{EdgeIndex, Kind, Node, NodeIndex};
-use crate::join::{self, Frame, Lineage};
+use crate::join::{self, Frame, Join, Lineage};
 use crate::message::{Message, Payload};
 use crate::node::Output;
 use crate::trace::{Envelope, Item, Job, Phase, Trace};
@@ -59,7 +59,13 @@ impl Step<'_> {
                 }
             }
         }
-        for (_, group) in groups {
+        for (join, group) in groups {
+            if let Kind::Join(Join { within: Some(within), .. }) = &self.node(join).kind {
+                let due = Some(self.due(join, group, *within));
+                if let Some(group) = self.state.joins.groups.get_mut(&group) {
+                    group.due = due;
+                }
+            }
             if self.state.joins.groups.get(&group).is_some_and(|group| group.live == 0) {
                 self.emptied.push(group);
             }

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use floe_flow::graph::Builder;
-use floe_flow::{Graph, Join, Kind, OnFailure, OnIncomplete, Policy, Schema};
+use floe_flow::{Graph, Join, Kind, OnFailure, Policy, Schema};
 use serde_json::json;
 
 use crate::support::{chain, compute, echo, outputs, policy, problems, start};
@@ -91,7 +91,7 @@ fn wrong_nodes_are_refused_with_place_and_remedy() {
 
 #[test]
 fn wrong_joins_are_refused() {
-    let all = |of: &str| Kind::Join(Join::All { of: of.into(), on_incomplete: OnIncomplete::Fail });
+    let all = |of: &str| Kind::Join(Join::all_of(of));
     check(
         |g| {
             g.node("j", all("x"), policy());
@@ -104,7 +104,7 @@ fn wrong_joins_are_refused() {
         },
         expect!["node `j`: no message of `a` can get here; it must be a running node ahead of this join"],
     );
-    let none = Kind::Join(Join::Count { count: 0, on_incomplete: OnIncomplete::Fail });
+    let none = Kind::Join(Join::count(0));
     check(
         |g| {
             g.node("j", none, policy());

@@ -9,8 +9,7 @@ use floe_flow::graph::Builder;
 use floe_flow::journal::Pending;
 use floe_flow::{
     At, Call, Config, Cursor, End, Entry, Error, Failure, FailureKind, Flow, Graph, Handle, Invoke, Item, Join, Journal,
-    JournalError, Kind, MessageId, OnFailure, OnIncomplete, Outcome, Payload, Policy, Record, Report, SubflowNode, Submission,
-    native,
+    JournalError, Kind, Late, MessageId, OnFailure, Outcome, Payload, Policy, Record, Report, SubflowNode, Submission, native,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -124,9 +123,9 @@ fn everything() -> Builder {
         }),
         Policy { on_failure: OnFailure::Drop, ..policy() },
     );
-    let all = Join::All { of: "split".to_owned(), on_incomplete: OnIncomplete::Release };
+    let all = Join::all_of("split").with_quorum(0);
     graph.node("gather", Kind::Join(all), policy());
-    let pairs = Join::Count { count: 2, on_incomplete: OnIncomplete::Release };
+    let pairs = Join::count(2).with_quorum(0);
     graph.node("pairs", Kind::Join(pairs), policy());
     graph.run("loop", counts_to_three(), policy());
     graph.chain(&["split", "flaky", "odd", "gather"]);
@@ -189,6 +188,46 @@ async fn a_subflow_goes_on_from_any_of_its_records() {
         assert_eq!(outputs, expected, "after {end} records");
         let count = |journal: &Arc<Notebook>| journal.names().iter().filter(|name| **name == "done").count();
         assert_eq!(count(&journal), count(&whole), "no call is made twice: {end} records");
+    }
+}
+
+/// Joins that do not wait for ever: over a fan-out, by a value, and of each of two nodes.
+fn impatient() -> Builder {
+    let mut graph = Graph::builder("impatient");
+    let seconds = native(|call| {
+        let n = call.message.payload.value().as_u64().unwrap_or(0);
+        let wait = Failure { retry_after: Some(Duration::from_secs(n)), ..Failure::new(FailureKind::Busy, "not yet") };
+        if call.attempt == 1 { Err(wait) } else { Ok(Outcome::one(call.message.payload.clone())) }
+    });
+    let backoff = floe_flow::Backoff { base: Duration::ZERO, factor: 1.0, cap: Duration::ZERO, jitter: false };
+    graph.run("split", split(), policy()).run("wait", seconds, Policy { retries: 1, backoff, ..Policy::with_concurrency(9) });
+    let within = Some(Duration::from_secs(5));
+    graph.node("all", Kind::Join(Join { within, late: Late::Pass, ..Join::all_of("split").with_quorum(0) }), policy());
+    graph.node("pairs", Kind::Join(Join { within, ..Join::count(2).with_quorum(0) }), policy());
+    graph.run("left", echo(), policy()).run("right", echo(), policy());
+    graph.node("both", Kind::Join(Join { within, ..Join::each_of(&["right", "left"]) }), policy());
+    graph.chain(&["split", "wait", "all"]).chain(&["wait", "pairs"]);
+    graph.chain(&["wait", "left", "both"]).chain(&["wait", "right", "both"]);
+    graph
+}
+
+#[tokio::test(start_paused = true)]
+async fn joins_that_do_not_wait_for_ever_go_on_from_any_of_their_records() {
+    let whole = Notebook::new();
+    let (mut expected, terminal) = read(submit(&durable(impatient(), &whole), "trace", json!([1, 2, 8, 20])).await).await;
+    assert_eq!((expected.len(), terminal.end), (10, End::Completed));
+    expected.sort();
+    let records = whole.entries();
+    assert_eq!(whole.names().iter().filter(|name| **name == "time_up").count(), 2);
+    for end in 1..records.len() {
+        let journal = Notebook::with(records[..end].to_vec());
+        let flow = start_with(impatient(), |config| {
+            config.journal = Some(Arc::clone(&journal) as _);
+            config.epoch_ms = records[end - 1].1.at_ms;
+        });
+        let (mut outputs, terminal) = read(flow.resume("trace").await.unwrap()).await;
+        outputs.sort();
+        assert_eq!((outputs, terminal.end), (expected.clone(), End::Completed), "after {end} records");
     }
 }
 

@@ -93,8 +93,9 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn each_crate_stays_ignorant_of_what_it_must_not_know() {
-    let forbidden: [(&str, &[&str]); 3] = [
+    let forbidden: [(&str, &[&str]); 4] = [
         ("floe-flow", &["wasmtime", "wasmtime-wasi", "wasmparser", "reqwest", "axum", "hyper", "clap", "sqlx"]),
+        ("floe-store", &["wasmtime", "wasmtime-wasi", "axum", "reqwest", "genai", "clap"]),
         ("floe-sandbox", &["axum", "reqwest", "clap", "sqlx"]),
         ("floe-guest", &["wasmtime", "tokio", "floe-flow"]),
     ];

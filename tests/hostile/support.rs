@@ -212,7 +212,7 @@ impl Ended {
     pub(crate) fn outputs(&self) -> Vec<Value> {
         let output = |item: &Item| match item {
             Item::Output { message, .. } => Some(message.payload.value().into_owned()),
-            Item::Chunk { .. } | Item::Progress { .. } | Item::End(_) => None,
+            Item::Chunk { .. } | Item::Superseded { .. } | Item::Progress { .. } | Item::End(_) => None,
         };
         self.items.iter().filter_map(output).collect()
     }

@@ -24,7 +24,7 @@
 //!     match item {
 //!         Item::Output { node, message } => println!("{node}: {}", message.payload.text()),
 //!         Item::End(terminal) => println!("{}", terminal.end.name()),
-//!         Item::Chunk { .. } | Item::Progress { .. } => {}
+//!         Item::Chunk { .. } | Item::Superseded { .. } | Item::Progress { .. } => {}
 //!     }
 //! }
 //! flow.stop(Duration::from_secs(30)).await;

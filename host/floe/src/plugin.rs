@@ -128,6 +128,8 @@ fn print_call(items: &[Item], receipt: Receipt, as_json: bool) -> Result<Exit, E
                 chunks.push(json!({ "stream": stream, "seq": seq, "text": text, "done": done }));
             }
             Item::Progress { kind, data, .. } => progress.push(json!({ "kind": kind, "data": data.value() })),
+            // The one attempt that there is failed: what it sent is shown beside its error.
+            Item::Superseded { .. } => {}
             Item::End(terminal) => {
                 error = json!(terminal.error);
                 if terminal.end == End::Completed {

@@ -251,6 +251,9 @@ async fn one_trace(flow: &Flow, submission: Submission, line: u64, lines: &Lines
                 let text = floe_sandbox::plain(&text, SHOWN);
                 tracing::debug!(target: "plugin", trace = &*trace, node = &*node, stream = &*stream, seq, text, "chunk");
             }
+            Item::Superseded { node, attempt, .. } => {
+                tracing::debug!(target: "plugin", trace = &*trace, node = &*node, attempt, "superseded");
+            }
             Item::End(terminal) => {
                 if terminal.end != End::Completed {
                     lines.end(&trace, line, &terminal).await?;

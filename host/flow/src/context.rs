@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::message::Payload;
-use crate::node::Failure;
+use crate::message::{MessageId, Payload};
+use crate::stream::Sender;
 use crate::trace::Trace;
 
 /// Who asks: fixed for a whole trace and shared by its calls.
@@ -35,7 +35,7 @@ pub struct Chunk {
     pub stream: Option<String>,
     /// The piece.
     pub text: String,
-    /// The last piece of its stream.
+    /// The last piece that this call sends to the stream.
     pub done: bool,
     /// Keys and values for the reader.
     pub meta: Vec<(String, Payload)>,
@@ -46,7 +46,10 @@ pub struct Chunk {
 pub struct Context {
     pub(crate) trace: Arc<Trace>,
     pub(crate) node: usize,
+    /// What the node handles: of a map, the whole array's message.
+    pub(crate) message: MessageId,
     pub(crate) attempt: u32,
+    pub(crate) sender: Arc<Sender>,
 }
 
 impl Context {
@@ -90,22 +93,6 @@ impl Context {
     /// Takes back what parts have counted, because it is in the call's own receipt, which is counted when the call ends.
     pub(crate) fn take_back(&self, fuel: u64) {
         self.trace.take_back_fuel(fuel);
-    }
-
-    /// Hands a piece to the trace's reader, or to its caller's; waits while the reader is behind. Returns the piece's number in its stream.
-    pub async fn chunk(&self, chunk: Chunk) -> Result<u64, Failure> {
-        match &self.trace.caller {
-            Some(caller) => Box::pin(caller.chunk(chunk)).await,
-            None => self.trace.chunk(self.node, self.attempt, chunk).await,
-        }
-    }
-
-    /// Shows something to whoever watches the trace; waits while the reader is behind.
-    pub async fn progress(&self, kind: String, data: Payload) -> Result<(), Failure> {
-        match &self.trace.caller {
-            Some(caller) => Box::pin(caller.progress(kind, data)).await,
-            None => self.trace.progress(self.node, kind, data).await,
-        }
     }
 }
 

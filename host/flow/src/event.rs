@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::message::MessageId;
+use crate::message::{MessageId, Meta};
 use crate::node::{FailureKind, Receipt};
 use crate::trace::Terminal;
 
@@ -150,6 +150,8 @@ pub enum EventKind {
     Chunk {
         /// From which node.
         node: Arc<str>,
+        /// The message that it was handling.
+        message: MessageId,
         /// The attempt that sent it.
         attempt: u32,
         /// Which stream.
@@ -158,8 +160,22 @@ pub enum EventKind {
         seq_in_stream: u64,
         /// The piece: a plugin's text.
         text: String,
-        /// The last one.
+        /// The last one that its call sends to the stream.
         done: bool,
+        /// What came with it.
+        #[serde(skip_serializing_if = "Meta::is_empty")]
+        meta: Meta,
+    },
+    /// An attempt that had sent pieces failed: the reader was told that they count no more.
+    Superseded {
+        /// Of which node.
+        node: Arc<str>,
+        /// At which message.
+        message: MessageId,
+        /// The attempt that failed.
+        attempt: u32,
+        /// The streams that it had sent pieces to.
+        streams: Vec<Arc<str>>,
     },
     /// Something to watch went to the reader.
     Progress {

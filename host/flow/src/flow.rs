@@ -29,6 +29,7 @@ use crate::journal::{At, Cursor, Journal, JournalError, Record};
 use crate::message::{Message, MessageId, Meta, Payload};
 use crate::node::{Call, Failure, FailureKind, Outcome, Output, Report};
 use crate::rooms::{Slots, Tenant, lock};
+use crate::stream::{Sender, Silence};
 use crate::subflow::Caller;
 use crate::trace::{End, Job, Phase, Place, State, Terminal, Trace, TraceError};
 
@@ -542,10 +543,13 @@ impl Shared {
             }
         }
         let timeout = node.policy.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let sender = Arc::<Sender>::default();
+        let _silence = Silence(Arc::clone(&sender));
+        let attempt = job.envelope.attempt;
         let call = Call {
-            ctx: Context { trace: Arc::clone(trace), node: job.node, attempt: job.envelope.attempt },
+            ctx: Context { trace: Arc::clone(trace), node: job.node, message: message.id, attempt, sender },
             message: Arc::clone(message),
-            attempt: job.envelope.attempt,
+            attempt,
             deadline: timeout.into_iter().chain(trace.deadline).min(),
         };
         let work = async {

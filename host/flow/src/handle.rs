@@ -37,7 +37,7 @@ impl Handle {
             match item {
                 Item::Output { message, .. } => outputs.push(message.payload.clone()),
                 Item::End(terminal) => return (outputs, terminal),
-                Item::Chunk { .. } | Item::Progress { .. } => {}
+                Item::Chunk { .. } | Item::Superseded { .. } | Item::Progress { .. } => {}
             }
         }
         unreachable!("a trace has an end, and only `next` takes it")

@@ -39,6 +39,7 @@ mod policy;
 mod rooms;
 mod router;
 mod schema;
+mod stream;
 mod subflow;
 mod trace;
 
@@ -61,5 +62,6 @@ pub use schema::{
     MAX_CHECK_WORK, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_PATTERNS_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FRAMES, MAX_SCHEMA_LINKS,
     MAX_SCHEMA_NESTED, MAX_SCHEMA_WORK, Schema,
 };
+pub use stream::MAX_STREAMS;
 pub use subflow::{MAX_DEPTH, SubflowNode};
-pub use trace::{End, Item, MAX_ERROR, MAX_STREAMS, Terminal, TraceError};
+pub use trace::{End, Item, MAX_ERROR, Terminal, TraceError};

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{Instrument, debug_span};
 
+use crate::context::Context;
 use crate::message::{Message, Payload, name_key};
 use crate::node::{Call, Failure, FailureKind, Invoke, Outcome, Receipt, Report};
 
@@ -83,7 +84,9 @@ impl MapNode {
             ..(*call.message).clone()
         };
         let part = call.ctx.start_part().ok_or_else(ending)?;
-        let call = Call { ctx: call.ctx.clone(), message: Arc::new(message), attempt: call.attempt, deadline: call.deadline };
+        // Each item closes streams for itself.
+        let ctx = Context { sender: call.ctx.sender.part(), ..call.ctx.clone() };
+        let call = Call { ctx, message: Arc::new(message), attempt: call.attempt, deadline: call.deadline };
         let item = Arc::clone(&self.item);
         let work = async move {
             let report = item.invoke(call).await;

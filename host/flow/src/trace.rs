@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,18 +13,15 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Chunk, Context, Origin, Part, Remaining};
+use crate::context::{Context, Origin, Part, Remaining};
 use crate::event::{Event, EventKind, micros};
 use crate::flow::Shared;
 use crate::graph::{EdgeIndex, NodeIndex};
 use crate::join::{Joins, Lineage};
 use crate::journal::At;
 use crate::message::{Message, MessageId, Meta, Payload};
-use crate::node::{Failure, FailureKind, Outcome, Output, Receipt};
-use crate::rooms::{Tenant, lock};
-
-/// Named streams of one trace: each costs a counter until the trace ends.
-pub const MAX_STREAMS: usize = 1000;
+use crate::node::{Failure, Outcome, Output, Receipt};
+use crate::rooms::Tenant;
 
 /// Bytes of an error's text: a screen; the rest is cut.
 pub const MAX_ERROR: usize = 4 << 10;
@@ -36,18 +33,32 @@ pub enum Item {
     Chunk {
         /// The node that sent it.
         node: Arc<str>,
-        /// The attempt that sent it: a later attempt's pieces replace an earlier one's.
+        /// The message that it was handling.
+        message: MessageId,
+        /// The attempt that sent it; if that fails, [`Item::Superseded`] follows.
         attempt: u32,
         /// The stream's name.
         stream: Arc<str>,
-        /// Counts the stream's pieces from 0.
+        /// Counts the stream's pieces from 0, whoever sent them and whatever became of them.
         seq: u64,
         /// The piece itself.
         text: String,
-        /// The last one of its stream.
+        /// The last one that this call sends to the stream. Without it, a stream is over when the trace is.
         done: bool,
         /// What came with it.
         meta: Meta,
+    },
+    /// An attempt that had sent pieces failed: all that has come with this node, message and attempt counts no more. It comes
+    /// once, before any piece of the next attempt. The numbers of the streams go on.
+    Superseded {
+        /// The node whose attempt failed.
+        node: Arc<str>,
+        /// The message that it was handling.
+        message: MessageId,
+        /// The attempt that failed.
+        attempt: u32,
+        /// The streams that it had sent pieces to, by name.
+        streams: Vec<Arc<str>>,
     },
     /// Something to watch.
     Progress {
@@ -210,6 +221,8 @@ pub(crate) struct Counters {
     pub(crate) streams: BTreeMap<Arc<str>, u64>,
     /// Streams whose pieces the journal does not have yet.
     pub(crate) unrecorded: BTreeSet<Arc<str>>,
+    /// The streams that each attempt under way has sent pieces to.
+    pub(crate) sent: BTreeMap<(NodeIndex, MessageId), BTreeSet<Arc<str>>>,
     /// Tokens that all controller loops have used.
     pub(crate) tokens: u64,
     /// Those of each loop, by the message of its next turn.
@@ -376,73 +389,6 @@ impl Trace {
         let event = Event { trace: Arc::clone(&self.origin.trace), seq, at_us, kind: kind() };
         // An observer that panics must not leave the trace without an end.
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
-    }
-
-    pub(crate) async fn chunk(&self, node: NodeIndex, attempt: u32, chunk: Chunk) -> Result<u64, Failure> {
-        let stream: Arc<str> = chunk.stream.map_or_else(|| Arc::clone(&self.origin.trace), Into::into);
-        let node = self.node_name(node);
-        let mut state = self.room_at_reader().await?;
-        let streams = &mut state.counters.get_or_insert_default().streams;
-        if streams.len() >= MAX_STREAMS && !streams.contains_key(&stream) {
-            let used = streams.len() as u64;
-            return Err(Failure::limit(
-                FailureKind::Exhausted,
-                "streams",
-                used,
-                MAX_STREAMS as u64,
-                "nothing: use fewer streams",
-            ));
-        }
-        let next = streams.entry(Arc::clone(&stream)).or_default();
-        let seq = *next;
-        *next += 1;
-        if state.log.is_some() {
-            state.counters.get_or_insert_default().unrecorded.insert(Arc::clone(&stream));
-        }
-        let (text, done) = (chunk.text, chunk.done);
-        self.event(&mut state, || EventKind::Chunk {
-            node: Arc::clone(node),
-            attempt,
-            stream: Arc::clone(&stream),
-            seq_in_stream: seq,
-            text: text.clone(),
-            done,
-        });
-        let (node, meta) = (Arc::clone(node), chunk.meta.into_iter().collect());
-        state.reader.push_back(Item::Chunk { node, attempt, stream, seq, text, done, meta });
-        self.changed.notify_waiters();
-        Ok(seq)
-    }
-
-    pub(crate) async fn progress(&self, node: NodeIndex, kind: String, data: Payload) -> Result<(), Failure> {
-        let node = Arc::clone(self.node_name(node));
-        let mut state = self.room_at_reader().await?;
-        self.event(&mut state, || EventKind::Progress {
-            node: Arc::clone(&node),
-            kind: kind.clone(),
-            data: data.value().into_owned(),
-        });
-        state.reader.push_back(Item::Progress { node, kind, data });
-        self.changed.notify_waiters();
-        Ok(())
-    }
-
-    /// The state, once the reader has room for one more. A trace that ends drops its calls, and these waits with them; whoever
-    /// still asks has kept the context beyond its call.
-    async fn room_at_reader(&self) -> Result<MutexGuard<'_, State>, Failure> {
-        loop {
-            let room = self.changed.notified();
-            {
-                let state = lock(&self.state);
-                if !matches!(state.phase, Phase::Running) {
-                    return Err(Failure::new(FailureKind::Cancelled, "the trace is ending; nothing more is sent to its reader"));
-                }
-                if state.reader.len() < self.flow.config.reader {
-                    return Ok(state);
-                }
-            }
-            room.await;
-        }
     }
 }
 

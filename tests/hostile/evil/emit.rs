@@ -55,7 +55,7 @@ async fn a_stream_waits_for_its_reader_and_arrives_whole() {
         .iter()
         .filter_map(|item| match item {
             Item::Chunk { seq, text, done, attempt: 1, .. } => Some((*seq, text.as_str(), *done)),
-            Item::Chunk { .. } | Item::Progress { .. } | Item::Output { .. } | Item::End(_) => None,
+            Item::Chunk { .. } | Item::Superseded { .. } | Item::Progress { .. } | Item::Output { .. } | Item::End(_) => None,
         })
         .collect();
     let expected: Vec<(u64, &str, bool)> =
@@ -81,7 +81,7 @@ async fn progress_is_for_the_reader_only() {
         .iter()
         .filter_map(|item| match item {
             Item::Progress { node, kind, data } => Some(json!([**node, kind, data.value()])),
-            Item::Chunk { .. } | Item::Output { .. } | Item::End(_) => None,
+            Item::Chunk { .. } | Item::Superseded { .. } | Item::Output { .. } | Item::End(_) => None,
         })
         .collect();
     let step = |number| json!(["attack", "status", { "step": number, "attempt": 1 }]);

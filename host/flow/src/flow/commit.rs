@@ -16,6 +16,7 @@ use crate::message::Payload;
 use crate::node::{Failure, FailureKind, Outcome, Output, Receipt, Report};
 use crate::policy::{MAX_RETRY_AFTER, OnFailure};
 use crate::rooms::{Tenant, lock};
+use crate::stream::Superseded;
 use crate::trace::{Attempt, End, Envelope, Job, Phase, State, Terminal, Trace, TraceError};
 
 /// What a step leaves to be done without the trace's lock.
@@ -30,6 +31,8 @@ pub(super) struct After {
     pub(super) slots: Vec<NodeIndex>,
     /// Failed attempts to try again.
     pub(super) parked: Vec<(Job, Duration)>,
+    /// For the readers of callers.
+    pub(super) superseded: Vec<Superseded>,
     /// Callers' traces may end now.
     pub(super) parts: Vec<Part>,
     /// Facts to be applied as soon as they are in the journal.
@@ -120,6 +123,7 @@ impl Shared {
     /// Passes freed places and slots on. Returns the jobs that are ready, the first one apart.
     fn after(self: &Arc<Self>, mut after: After) -> (Option<Job>, Vec<Job>) {
         loop {
+            after.superseded.drain(..).for_each(Superseded::announce);
             for (job, pause) in after.parked.drain(..) {
                 self.park(job, pause);
             }
@@ -229,6 +233,7 @@ impl Step<'_> {
             emitted: count,
             receipt,
         });
+        self.state.keep_pieces(job.node, message.id);
         self.state.nodes[job.node].busy -= 1;
         let index = count as u64;
         // Another turn and a final answer emit nothing: no join over this node is due for them.
@@ -255,6 +260,7 @@ impl Step<'_> {
         let node = self.node(job.node);
         let name = &node.name;
         let (id, attempt) = (job.envelope.message.id, job.envelope.attempt);
+        self.after.superseded.extend(self.trace.supersede_pieces(self.state, job.node, id, attempt));
         // A call that ran out of the budget's fuel is not the node's fault.
         self.check_fuel();
         if !matches!(self.state.phase, Phase::Running) {

@@ -332,10 +332,7 @@ async fn one_of_each_source_makes_a_round() {
     let problems = crate::support::problems(three_sources(Join::each_of(&["a", "b"])));
     assert_eq!(problems, "node `gather`: `c` sends to this join, but `from` does not name it");
     let problems = crate::support::problems(three_sources(Join::each_of(&["a", "b", "c", "d", "a"])));
-    assert_eq!(
-        problems,
-        "node `gather`: `from` names `d`, which is no node\nnode `gather`: `from` names `a` twice; remove one"
-    );
+    assert_eq!(problems, "node `gather`: `from` names `d`, which is no node\nnode `gather`: `from` names `a` twice; remove one");
 }
 
 #[tokio::test(start_paused = true)]

@@ -126,6 +126,9 @@ impl Invoke for Streams {
             let chunk = Chunk { stream: None, text: "piece".to_owned(), done: false, meta: Vec::new() };
             let seq = call.ctx.chunk(chunk).await.unwrap();
             call.ctx.progress("status".to_owned(), json!("half").into()).await.unwrap();
+            if call.attempt == 1 {
+                return Report::from(Err(Failure::new(FailureKind::Busy, "once more")));
+            }
             Report::from(Ok(Outcome::one(json!(seq).into())))
         })
     }
@@ -133,19 +136,26 @@ impl Invoke for Streams {
 
 #[tokio::test(start_paused = true)]
 async fn its_stream_is_its_callers() {
-    let mut graph = outer(inner(Arc::new(Streams)), budget());
-    graph.run("after", Arc::new(Streams), policy()).chain(&["sub", "after"]);
+    let twice = || Policy { retries: 1, ..policy() };
+    let mut inner = Graph::builder("inner");
+    inner.run("work", Arc::new(Streams), twice());
+    let mut graph = outer(inner.build().unwrap(), budget());
+    graph.run("after", Arc::new(Streams), twice()).chain(&["sub", "after"]);
     let mut handle = submit(&start(graph), "trace", json!(1)).await;
     let mut seen = Vec::new();
     while let Some(item) = handle.next().await {
         seen.push(match item {
             Item::Chunk { node, stream, seq, .. } => format!("{node} {stream} {seq}"),
             Item::Progress { node, kind, .. } => format!("{node} {kind}"),
+            Item::Superseded { node, attempt, .. } => format!("{node} superseded {attempt}"),
             Item::Output { message, .. } => message.payload.text().to_owned(),
             Item::End(terminal) => terminal.end.name().to_owned(),
         });
     }
-    assert_eq!(seen, ["sub trace 0", "sub status", "after trace 1", "after status", "1", "completed"]);
+    let expected = "\
+        sub/work trace 0, sub/work status, sub/work superseded 1, sub/work trace 1, sub/work status, \
+        after trace 2, after status, after superseded 1, after trace 3, after status, 3, completed";
+    assert_eq!(seen.join(", "), expected);
 }
 
 #[tokio::test(start_paused = true)]

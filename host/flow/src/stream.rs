@@ -1,0 +1,222 @@
+//! What a call hands to its trace's reader while it runs: pieces of streams, and progress.
+//!
+//! A stream belongs to its trace: whoever sends to it, its pieces have one row of numbers. What a piece is worth follows from its
+//! attempt: if that fails, the reader is told that the attempt's pieces count no more, and numbers go on. `done` closes a stream
+//! for the call that said so; another call, the next attempt among them, may go on with it. The host adds nothing: a stream
+//! that nobody closes is over when its trace is.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::context::{Chunk, Context};
+use crate::event::EventKind;
+use crate::graph::NodeIndex;
+use crate::message::{MessageId, Meta, Payload};
+use crate::node::{Failure, FailureKind};
+use crate::rooms::lock;
+use crate::trace::{Item, Phase, State, Trace};
+
+/// Named streams of one trace: each costs a counter until the trace ends.
+pub const MAX_STREAMS: usize = 1000;
+
+/// What is known of a call while it may send.
+#[derive(Debug, Default)]
+pub(crate) struct Sender {
+    /// The call is over; what is left of it on another thread sends nothing more.
+    over: AtomicBool,
+    /// Streams on which it has said `done`.
+    closed: Mutex<BTreeSet<Arc<str>>>,
+    /// The call that this one is a part of.
+    whole: Option<Arc<Sender>>,
+}
+
+impl Sender {
+    /// The sender of a part of a call.
+    pub(crate) fn part(self: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self { whole: Some(Arc::clone(self)), ..Self::default() })
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst) || self.whole.as_ref().is_some_and(|whole| whole.is_over())
+    }
+}
+
+/// Silences a call when it is dropped.
+pub(crate) struct Silence(pub(crate) Arc<Sender>);
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Context {
+    /// Hands a piece to the trace's reader, or to its caller's; waits while the reader is behind. Returns the piece's number in its
+    /// stream. After `done` this call sends nothing more on the stream (`conflict`). A wait that is dropped has taken no number.
+    pub async fn chunk(&self, chunk: Chunk) -> Result<u64, Failure> {
+        let Chunk { stream, text, done, meta } = chunk;
+        let (top, node) = self.top();
+        let stream: Arc<str> = stream.map_or_else(|| Arc::clone(&top.trace.origin.trace), Into::into);
+        self.mark(&stream);
+        let mut state = self.room_at_reader(top).await?;
+        let mut closed = lock(&self.sender.closed);
+        if closed.contains(&stream) {
+            let message = format!("stream `{stream}` is closed: this call has said `done`; say it last, or use another stream");
+            return Err(Failure::new(FailureKind::Conflict, message));
+        }
+        let counters = state.counters.get_or_insert_default();
+        let used = counters.streams.len();
+        if used >= MAX_STREAMS && !counters.streams.contains_key(&stream) {
+            let (used, max) = (used as u64, MAX_STREAMS as u64);
+            return Err(Failure::limit(FailureKind::Exhausted, "streams", used, max, "nothing: use fewer streams"));
+        }
+        if done {
+            closed.insert(Arc::clone(&stream));
+        }
+        drop(closed);
+        let next = counters.streams.entry(Arc::clone(&stream)).or_default();
+        let seq = *next;
+        *next += 1;
+        counters.sent.entry((top.node, top.message)).or_default().insert(Arc::clone(&stream));
+        if top.trace.flow.config.journal.is_some() {
+            counters.unrecorded.insert(Arc::clone(&stream));
+        }
+        let (message, attempt) = (self.message, self.attempt);
+        let meta: Meta = meta.into_iter().collect();
+        top.trace.event(&mut state, || EventKind::Chunk {
+            node: Arc::clone(&node),
+            message,
+            attempt,
+            stream: Arc::clone(&stream),
+            seq_in_stream: seq,
+            text: text.clone(),
+            done,
+            meta: meta.clone(),
+        });
+        top.hand_over(&mut state, Item::Chunk { node, message, attempt, stream, seq, text, done, meta });
+        Ok(seq)
+    }
+
+    /// Shows something to whoever watches the trace; waits while the reader is behind.
+    pub async fn progress(&self, kind: String, data: Payload) -> Result<(), Failure> {
+        let (top, node) = self.top();
+        let mut state = self.room_at_reader(top).await?;
+        top.trace.event(&mut state, || EventKind::Progress {
+            node: Arc::clone(&node),
+            kind: kind.clone(),
+            data: data.value().into_owned(),
+        });
+        top.hand_over(&mut state, Item::Progress { node, kind, data });
+        Ok(())
+    }
+
+    /// The call whose trace has a reader, and the way from its node to this one.
+    fn top(&self) -> (&Self, Arc<str>) {
+        let mut top = self;
+        let Some(_) = &top.trace.caller else { return (top, Arc::clone(self.node())) };
+        let mut way = self.node().to_string();
+        while let Some(caller) = &top.trace.caller {
+            top = caller;
+            way = format!("{}/{way}", top.node());
+        }
+        (top, way.into())
+    }
+
+    /// In a subflow, each call on the way to the reader remembers that it has sent something.
+    fn mark(&self, stream: &Arc<str>) {
+        let mut here = self;
+        while let Some(caller) = &here.trace.caller {
+            let mut state = lock(&here.trace.state);
+            let sent = &mut state.counters.get_or_insert_default().sent;
+            sent.entry((here.node, here.message)).or_default().insert(Arc::clone(stream));
+            here = caller;
+        }
+    }
+
+    /// This call, or one that it is a part of, is over.
+    fn is_over(&self) -> bool {
+        self.sender.is_over() || self.trace.caller.as_ref().is_some_and(Self::is_over)
+    }
+
+    /// The state of the trace with the reader, once that has room for one more. A trace that ends drops its calls, and these
+    /// waits with them; whoever still asks has kept the context beyond its call.
+    async fn room_at_reader<'a>(&self, top: &'a Self) -> Result<MutexGuard<'a, State>, Failure> {
+        loop {
+            let room = top.trace.changed.notified();
+            {
+                let state = lock(&top.trace.state);
+                if !matches!(state.phase, Phase::Running) {
+                    return Err(Failure::new(FailureKind::Cancelled, "the trace is ending; nothing more is sent to its reader"));
+                }
+                // Looked at under the lock: the commit of the call's failure comes after, or what is sent would come after it.
+                if self.is_over() {
+                    return Err(Failure::new(FailureKind::Cancelled, "the call is over; nothing more is sent to its reader"));
+                }
+                if state.reader.len() < top.trace.flow.config.reader {
+                    return Ok(state);
+                }
+            }
+            room.await;
+        }
+    }
+
+    fn hand_over(&self, state: &mut State, item: Item) {
+        state.reader.push_back(item);
+        self.trace.changed.notify_waiters();
+    }
+}
+
+impl State {
+    /// An attempt succeeded: its pieces stand.
+    pub(crate) fn keep_pieces(&mut self, node: NodeIndex, message: MessageId) {
+        if let Some(counters) = &mut self.counters {
+            counters.sent.remove(&(node, message));
+        }
+    }
+}
+
+/// The pieces of a failed attempt of a subflow.
+pub(crate) struct Superseded {
+    by: Context,
+    way: String,
+    message: MessageId,
+    attempt: u32,
+    streams: Vec<Arc<str>>,
+}
+
+impl Superseded {
+    /// Tells the reader, who is its caller's.
+    pub(crate) fn announce(self) {
+        let (top, way) = self.by.top();
+        let (message, attempt, streams) = (self.message, self.attempt, self.streams);
+        let node = format!("{way}/{}", self.way).into();
+        let mut state = lock(&top.trace.state);
+        if matches!(state.phase, Phase::Running) {
+            top.hand_over(&mut state, Item::Superseded { node, message, attempt, streams });
+        }
+    }
+}
+
+impl Trace {
+    /// An attempt failed: its pieces, if it sent any, count no more, and the reader is told. That does not wait for the reader:
+    /// there is at most one for each attempt under way, for it has had room for a piece. In a subflow, the reader is told later.
+    pub(crate) fn supersede_pieces(
+        &self,
+        state: &mut State,
+        node: NodeIndex,
+        message: MessageId,
+        attempt: u32,
+    ) -> Option<Superseded> {
+        let streams = state.counters.as_mut()?.sent.remove(&(node, message))?;
+        let streams: Vec<Arc<str>> = streams.into_iter().collect();
+        let node = Arc::clone(self.node_name(node));
+        self.event(state, || EventKind::Superseded { node: Arc::clone(&node), message, attempt, streams: streams.clone() });
+        if let Some(by) = self.caller.clone() {
+            return Some(Superseded { by, way: node.to_string(), message, attempt, streams });
+        }
+        state.reader.push_back(Item::Superseded { node, message, attempt, streams });
+        self.changed.notify_waiters();
+        None
+    }
+}

@@ -200,6 +200,30 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// The name as it is written: the `event` of an event.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Queued { .. } => "queued",
+            Self::Blocked { .. } => "blocked",
+            Self::Started { .. } => "started",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::Retry { .. } => "retry",
+            Self::GaveUp { .. } => "gave_up",
+            Self::Discarded { .. } => "discarded",
+            Self::Joined { .. } => "joined",
+            Self::Output { .. } => "output",
+            Self::Chunk { .. } => "chunk",
+            Self::Superseded { .. } => "superseded",
+            Self::Progress { .. } => "progress",
+            Self::Ending { .. } => "ending",
+            Self::Ended { .. } => "ended",
+        }
+    }
+}
+
 /// Sees every event of every trace.
 pub trait Observer: Send + Sync + Debug {
     /// Called in the order of the trace's sequence, while the trace stands still: hand the event on and return.

@@ -28,6 +28,7 @@
 mod context;
 pub mod event;
 pub mod flow;
+pub mod framing;
 pub mod graph;
 mod handle;
 mod join;

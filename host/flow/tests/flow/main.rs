@@ -5,6 +5,7 @@
 mod budgets;
 mod ends;
 mod faults;
+mod framing;
 mod graphs;
 mod joins;
 mod journal;

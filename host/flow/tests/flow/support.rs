@@ -102,7 +102,9 @@ impl Recorder {
     /// The names of a trace's events with the node where there is one, after a check that the numbers have no gap.
     pub(crate) fn story(&self, trace: &str) -> Vec<String> {
         let events = self.0.lock().unwrap();
-        let events: Vec<Value> = events.iter().filter(|event| &*event.trace == trace).map(|event| json!(event)).collect();
+        let events = events.iter().filter(|event| &*event.trace == trace).map(|event| (event.kind.name(), json!(event)));
+        let events: Vec<Value> =
+            events.inspect(|(name, event)| assert_eq!(event["event"], json!(name))).map(|(_, event)| event).collect();
         for (seq, event) in events.iter().enumerate() {
             assert_eq!(event["seq"], json!(seq));
         }

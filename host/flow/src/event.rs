@@ -205,6 +205,7 @@ impl EventKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Accepted { .. } => "accepted",
+            Self::Resumed { .. } => "resumed",
             Self::Queued { .. } => "queued",
             Self::Blocked { .. } => "blocked",
             Self::Started { .. } => "started",
@@ -214,6 +215,7 @@ impl EventKind {
             Self::GaveUp { .. } => "gave_up",
             Self::Discarded { .. } => "discarded",
             Self::Joined { .. } => "joined",
+            Self::Late { .. } => "late",
             Self::Output { .. } => "output",
             Self::Chunk { .. } => "chunk",
             Self::Superseded { .. } => "superseded",

@@ -42,6 +42,8 @@ mod router;
 mod schema;
 mod stream;
 mod subflow;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod trace;
 
 pub use context::{Chunk, Context, Origin, Remaining};

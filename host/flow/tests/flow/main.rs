@@ -17,3 +17,4 @@ mod schemas;
 mod streams;
 mod subflows;
 mod support;
+mod testkit;

@@ -25,7 +25,7 @@ use crate::event::Observer;
 use crate::graph::{Graph, Kind};
 use crate::handle::Handle;
 use crate::join::Joins;
-use crate::journal::{At, Cursor, Journal, JournalError, Record};
+use crate::journal::{At, Cursor, Journal, JournalError, Pending, Record};
 use crate::message::{Message, MessageId, Meta, Payload};
 use crate::node::{Call, Failure, FailureKind, Outcome, Output, Report};
 use crate::rooms::{Slots, Tenant, lock};
@@ -270,6 +270,16 @@ impl Flow {
     }
 
     pub(crate) async fn submit_for(&self, submission: Submission, caller: Option<Caller>) -> Result<Handle, Error> {
+        self.offer_for(submission, caller).await?.accepted().await
+    }
+
+    /// The first half of [`Flow::submit`]: waits for credit and hands the request to the journal. Whoever offers one request after
+    /// the other has them accepted in this order, without waiting for each.
+    pub async fn offer(&self, submission: Submission) -> Result<Offered, Error> {
+        self.offer_for(submission, None).await
+    }
+
+    async fn offer_for(&self, submission: Submission, caller: Option<Caller>) -> Result<Offered, Error> {
         let shared = &self.shared;
         let bytes = submission.payload.text().len() + submission.meta.size();
         if bytes > shared.config.budget.payload {
@@ -277,7 +287,7 @@ impl Flow {
         }
         let seat = shared.seat(&submission.origin.tenant, caller).await?;
         let deadline = submission.deadline.into_iter().chain(shared.config.budget.deadline).min();
-        let trace = shared.open(submission.origin, deadline, seat);
+        let trace = shared.open(submission.origin, deadline, submission.cursor, seat);
         let message = Message {
             id: MessageId::INPUT,
             parent: None,
@@ -291,20 +301,10 @@ impl Flow {
         // Whoever finds it in the table waits until it has entered.
         let appended = shared.with(&trace, |step| {
             shared.register(&trace).inspect_err(|_| step.forgo())?;
-            Ok::<_, Error>(step.take_on(message, submission.cursor))
+            Ok::<_, Error>(step.take_on(message))
         })?;
         // From here on a caller that does not wait any more leaves nothing behind.
-        let handle = Handle::new(Arc::clone(&trace));
-        if let Some((fact, pending)) = appended {
-            let result = pending.await;
-            let refused = result.clone().err();
-            shared.with(&trace, |step| step.recorded(fact, result));
-            if let Some(error) = refused {
-                return Err(error.into());
-            }
-        }
-        shared.watch_deadline(&trace);
-        Ok(handle)
+        Ok(Offered { handle: Handle::new(trace), appended })
     }
 
     /// Goes on with a trace where its records in the journal end. Its reader gets the outputs that it is not known to have.
@@ -338,7 +338,7 @@ impl Flow {
             let whole = deadline.saturating_sub(accepted_ms);
             Duration::from_millis(deadline.saturating_sub(shared.now_ms()).min(whole))
         });
-        let trace = shared.open(origin, left, seat);
+        let trace = shared.open(origin, left, accepted.cursor, seat);
         shared.with(&trace, |step| {
             shared.register(&trace).inspect_err(|_| step.forgo())?;
             step.restore(entries)
@@ -383,6 +383,37 @@ impl Flow {
     }
 }
 
+/// A request on its way into the journal. Dropping it is as dropping its handle.
+#[must_use]
+pub struct Offered {
+    handle: Handle,
+    appended: Option<(u64, Pending<()>)>,
+}
+
+impl fmt::Debug for Offered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offered").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+impl Offered {
+    /// Waits until the journal has it. Without a journal there is nothing to wait for.
+    pub async fn accepted(self) -> Result<Handle, Error> {
+        let Self { handle, appended } = self;
+        let (trace, shared) = (&handle.trace, &handle.trace.flow);
+        if let Some((fact, pending)) = appended {
+            let result = pending.await;
+            let refused = result.clone().err();
+            shared.with(trace, |step| step.recorded(fact, result));
+            if let Some(error) = refused {
+                return Err(error.into());
+            }
+        }
+        shared.watch_deadline(trace);
+        Ok(handle)
+    }
+}
+
 // === impl Shared ===
 
 impl Shared {
@@ -413,7 +444,7 @@ impl Shared {
     }
 
     /// A trace that nobody knows yet and in which nothing happens.
-    fn open(self: &Arc<Self>, mut origin: Origin, left: Option<Duration>, seat: Seat) -> Arc<Trace> {
+    fn open(self: &Arc<Self>, mut origin: Origin, left: Option<Duration>, cursor: Option<Cursor>, seat: Seat) -> Arc<Trace> {
         let now = Instant::now();
         let Seat { tenant, credit, caller } = seat;
         let (caller, part) = caller.map(|Caller { ctx, part }| (ctx, part)).unzip();
@@ -445,6 +476,7 @@ impl Shared {
             tenant,
             flow: Arc::clone(self),
             caller,
+            cursor,
             fuel_used: AtomicU64::new(0),
             hops: AtomicU64::new(0),
             state: Mutex::new(state),

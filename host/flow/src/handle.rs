@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::context::Origin;
+use crate::journal::Cursor;
 use crate::trace::{End, Item, Terminal, Trace};
 
 /// What comes out of one trace: chunks, progress and outputs, then exactly one end. Dropping it cancels the trace, or
 /// stops it where there is a journal to resume it from.
 #[derive(Debug)]
 pub struct Handle {
-    trace: Arc<Trace>,
+    pub(crate) trace: Arc<Trace>,
 }
 
 impl Handle {
@@ -46,6 +47,11 @@ impl Handle {
     /// Trace id, tenant, user, session.
     pub fn origin(&self) -> &Origin {
         &self.trace.origin
+    }
+
+    /// Up to where its request stands in the input, if its submission said so.
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.trace.cursor
     }
 
     /// Hops and fuel so far.

@@ -48,7 +48,7 @@ mod trace;
 
 pub use context::{Chunk, Context, Origin, Remaining};
 pub use event::{Event, EventKind, Observer};
-pub use flow::{Budget, Config, Error, Flow, Submission};
+pub use flow::{Budget, Config, Error, Flow, Offered, Submission};
 pub use graph::{Graph, Kind, Problem};
 pub use handle::Handle;
 pub use join::{Join, Late, Members};

@@ -18,7 +18,7 @@ use crate::event::{Event, EventKind, micros};
 use crate::flow::Shared;
 use crate::graph::{EdgeIndex, NodeIndex};
 use crate::join::{Joins, Lineage};
-use crate::journal::At;
+use crate::journal::{At, Cursor};
 use crate::message::{Message, MessageId, Meta, Payload};
 use crate::node::{Failure, Outcome, Output, Receipt};
 use crate::rooms::Tenant;
@@ -181,6 +181,8 @@ pub(crate) struct Trace {
     pub(crate) flow: Arc<Shared>,
     /// The call that this trace is a subflow of.
     pub(crate) caller: Option<Context>,
+    /// Up to where its request stands in the input.
+    pub(crate) cursor: Option<Cursor>,
     pub(crate) fuel_used: AtomicU64,
     pub(crate) hops: AtomicU64,
     pub(crate) state: Mutex<State>,

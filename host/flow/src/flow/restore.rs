@@ -9,7 +9,7 @@ use super::Error;
 use super::commit::Step;
 use crate::event::EventKind;
 use crate::graph::{EdgeIndex, NodeIndex};
-use crate::journal::{Accepted, At, Cursor, Entry, Pending, Record};
+use crate::journal::{Accepted, At, Entry, Pending, Record};
 use crate::message::{Message, MessageId};
 use crate::node::{Failure, Outcome, Output, Receipt};
 use crate::policy::MAX_RETRY_AFTER;
@@ -17,7 +17,7 @@ use crate::trace::{Attempt, End, Envelope, Fact, Item, Job, Phase, Restoring, Te
 
 impl Step<'_> {
     /// The message enters: at once, or when the journal has it.
-    pub(super) fn take_on(&mut self, message: Message, cursor: Option<Cursor>) -> Option<(u64, Pending<()>)> {
+    pub(super) fn take_on(&mut self, message: Message) -> Option<(u64, Pending<()>)> {
         let message = Arc::new(message);
         if self.flow.config.journal.is_none() {
             self.accept(&message);
@@ -35,7 +35,7 @@ impl Step<'_> {
             topic: message.topic.clone(),
             priority: message.priority,
             deadline_ms: left.map(|left| self.flow.now_ms().saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))),
-            cursor,
+            cursor: self.trace.cursor,
         };
         // It is on its way already, or the trace would end for want of messages.
         self.state.live += 1;

@@ -6,6 +6,7 @@
 mod de;
 mod edges;
 mod graph;
+mod join;
 mod limits;
 mod named;
 mod policy;
@@ -24,16 +25,14 @@ use crate::Error;
 
 pub use edges::Link;
 pub use graph::{Code, Resolve, Unresolved, Wanted};
+pub use join::{JoinConfig, JoinNode, LateConfig, OnIncompleteConfig};
 pub use limits::{LimitsConfig, Profile};
 pub use named::Named;
 pub use policy::{BackoffConfig, BackoffParts, OnFailureConfig, PolicyConfig, ValidateConfig};
 pub use problem::{Problem, ProblemJson, Problems, Texts};
 pub use route::{Route, RouteField, RouteNode, RuleConfig};
 pub use tree::{Origin, Span, Step};
-pub use types::{
-    Budget, CAPABILITIES, DiscardNode, Edge, FlowFile, JoinConfig, JoinNode, LongEdge, MapNode, Node, OnIncompleteConfig,
-    OneOrMany, Plugin, RunNode,
-};
+pub use types::{Budget, CAPABILITIES, DiscardNode, Edge, FlowFile, LongEdge, MapNode, Node, OneOrMany, Plugin, RunNode};
 pub use units::{Bytes, Count, Time, parse_bytes, parse_time};
 
 /// What a flow file may have; a thousand nodes need a tenth of it.

@@ -88,9 +88,10 @@ fn drawn(name: &str, node: &Node) -> Drawn {
             Route::Rules(_) => (Shape::Route, "first match".to_owned()),
             Route::Field(field) => (Shape::Route, format!("by {}", field.by)),
         },
-        Node::Join(join) => match (&join.join.all, join.join.count) {
+        Node::Join(join) => match (&join.join.all, &join.join.from) {
             (Some(of), _) => (Shape::Join, format!("join all of {of}")),
-            (None, count) => (Shape::Join, format!("join {}", count.unwrap_or_default())),
+            (None, Some(nodes)) => (Shape::Join, format!("join one of {}", nodes.join(", "))),
+            (None, None) => (Shape::Join, format!("join {}", join.join.count.unwrap_or_default())),
         },
         Node::Map(map) => (Shape::Map, format!("map {}", map.map)),
         Node::Discard(_) => (Shape::Discard, "discard".to_owned()),

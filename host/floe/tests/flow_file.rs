@@ -42,12 +42,15 @@ nodes:
   keep:   { run: text/pass, policy: { on_failure: { to: failed } } }
   drop:   { discard: true }
   failed: { run: text/pass }
-  gather: { join: { all: split }, on_incomplete: release }
+  gather: { join: { all: split, within: 5s, late: pass }, on_incomplete: release }
+  both:   { join: { from: [gather, late], by: order.id, within: 1m, quorum: 1 } }
+  late:   { run: text/pass }
 edges:
   - split -> score -> each -> route
   - route -> keep -> gather
   - route -> drop
   - { from: [failed], to: gather, queue: 1 }
+  - { from: [gather, late], to: both }
 budget: { hops: 100000, deadline: 30s, fuel: 1e11 }
 "#;
 
@@ -261,11 +264,72 @@ fn joins_name_what_they_gather() {
     );
     check(
         &format!("nodes:\n  j: {{ join: {{ all: a, count: 2 }} }}\n{rest}"),
-        &expect!["flow.yaml:6:8: a join is `{ all: NODE }` or `{ count: N }`"],
+        &expect!["flow.yaml:6:8: a join is `{ all: NODE }`, `{ count: N }` or `{ from: [NODE, NODE] }`"],
     );
     check(
         &format!("nodes:\n  j: {{ join: {{ count: 0 }} }}\n{rest}"),
         &expect!["flow.yaml:6:3: `count: 0` would never wait; use 1 or more"],
+    );
+}
+
+#[test]
+fn joins_say_what_does_not_go_together() {
+    let check_join = |join: &str, expect: &Expect| {
+        let rest = "  a: { run: text/a }\n  b: { run: text/b }\nedges:\n  - { from: [a, b], to: j }\n";
+        check(&format!("nodes:\n  j: {join}\n{rest}"), expect);
+    };
+    check_join("{ join: { from: [a, b], by: k, within: 1s, quorum: 1 } }", &expect!["fits"]);
+    check_join("{ join: { all: a, within: 1s, quorum: 1, late: fail } }", &expect!["fits"]);
+    check_join(
+        "{ join: { count: 3, quorum: 1 }, on_incomplete: release }",
+        &expect!["flow.yaml:6:54: `on_incomplete` and `quorum` say the same; keep `quorum`"],
+    );
+    check_join(
+        "{ join: { count: 3, quorum: 4 } }",
+        &expect!["flow.yaml:6:3: `quorum: 4` is never reached: the join takes 3 messages"],
+    );
+    check_join(
+        "{ join: { from: [a, b], quorum: 3 } }",
+        &expect!["flow.yaml:6:3: `quorum: 3` is never reached: the join takes 2 messages"],
+    );
+    check_join(
+        "{ join: { from: [a] } }",
+        &expect!["flow.yaml:6:3: `from` names the nodes of which one message each is gathered: two or more"],
+    );
+    check_join("{ join: { from: a } }", &expect!["flow.yaml:6:22: expected a list, found the text `a`"]);
+    check_join(
+        "{ join: { all: a, by: k } }",
+        &expect!["flow.yaml:6:3: `by` belongs to a join that counts; `all` knows its members"],
+    );
+    check_join(
+        "{ join: { count: 2, by: k. } }",
+        &expect!["flow.yaml:6:30: `by` is the name of a field, or names with a `.` between them"],
+    );
+    check_join(
+        "{ join: { count: 2, within: 1s, late: pass } }",
+        &expect!["flow.yaml:6:3: `late` belongs to `all`: where messages are counted, a late one begins the next round"],
+    );
+    check_join(
+        "{ join: { all: a, late: pass } }",
+        &expect!["flow.yaml:6:30: without `within` the join waits for every message, so that none is late; add it"],
+    );
+    check_join(
+        "{ join: { all: a, within: 0s } }",
+        &expect!["flow.yaml:6:32: times are kept to the millisecond: give it 1ms or more, or leave it out"],
+    );
+    check_join(
+        "{ join: { all: a, within: 5 } }",
+        &expect!["flow.yaml:6:32: expected a duration such as 100ms, 2s or 5m, found the number 5"],
+    );
+    check_join(
+        "{ join: { all: a, within: 5s, late: keep } }",
+        &expect!["flow.yaml:6:42: unknown value `keep` (possible: drop, fail, pass)"],
+    );
+    check_join(
+        "{ join: { all: a, qorum: 1 } }",
+        &expect![
+            "flow.yaml:6:24: unknown key `qorum`; did you mean `quorum`? (known here: all, count, from, by, within, quorum, late)"
+        ],
     );
 }
 
@@ -320,7 +384,7 @@ fn overrides_are_checked_like_the_file() {
         GOOD,
         &["nodes.splt.config.words=1"],
         &expect![
-            "--set:1:7: there is no `splt` under `nodes`; did you mean `split`? (there are: split, score, each, route, keep, drop, failed, gather)"
+            "--set:1:7: there is no `splt` under `nodes`; did you mean `split`? (there are: split, score, each, route, keep, drop, failed, gather, both, late)"
         ],
     );
     check_with(
@@ -332,7 +396,7 @@ fn overrides_are_checked_like_the_file() {
     check_with(
         GOOD,
         &["edges.9=a -> b"],
-        &expect!["--set:1:7: `edges` is a list of 4; there is no position `9` in it (positions count from 0)"],
+        &expect!["--set:1:7: `edges` is a list of 5; there is no position `9` in it (positions count from 0)"],
     );
     check_with(
         GOOD,

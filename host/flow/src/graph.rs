@@ -316,6 +316,17 @@ impl Builder {
             }
             let place = Place::Node(nodes[join_index].name.to_string());
             let is_group = matches!(join.members, Members::AllOf(_));
+            let most = match &join.members {
+                Members::Count(count) => Some(*count),
+                Members::EachOf(names) => Some(names.len()),
+                Members::AllOf(_) => None,
+            };
+            if let (Some(most), Some(quorum)) = (most, join.quorum)
+                && quorum > most
+            {
+                let message = format!("`quorum: {quorum}` is never reached: the join takes {most} messages");
+                self.problem(place.clone(), message);
+            }
             if is_group && join.by.is_some() {
                 self.problem(place.clone(), "`by` belongs to a join that counts; `all` knows its members");
             }

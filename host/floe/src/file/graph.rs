@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use floe_flow::graph::{Place, did_you_mean};
-use floe_flow::{
-    DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, OnIncomplete, Outcome, Policy, Router, Rule, Schema, native,
-};
+use floe_flow::{DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, Outcome, Policy, Router, Rule, Schema, native};
 use serde_json::Value;
 
+use super::join::JoinNode;
 use super::problem::Problem;
 use super::route::{Route, RouteNode, RuleConfig};
 use super::tree::Step;
-use super::types::{JoinNode, Node, OnIncompleteConfig, OneOrMany};
+use super::types::{Node, OneOrMany};
 use super::units::Time;
 use super::{Flow, Link};
 
@@ -111,7 +110,7 @@ impl Flow {
 
 fn placeholder(node: &Node) -> Kind {
     match node {
-        Node::Join(_) => Kind::Join(Join::Count { count: 1, on_incomplete: OnIncomplete::Fail }),
+        Node::Join(_) => Kind::Join(Join::count(1)),
         Node::Run(_) | Node::Route(_) | Node::Map(_) | Node::Discard(_) => {
             let invoke = native(|_| Ok(Outcome::Outputs(Vec::new())));
             Kind::Run { invoke, input: None, output: None, repeatable: true }
@@ -298,17 +297,12 @@ impl Making<'_> {
     }
 
     fn join(&mut self, name: &str, node: &JoinNode) -> Option<Join> {
-        let on_incomplete = match node.on_incomplete {
-            OnIncompleteConfig::Fail => OnIncomplete::Fail,
-            OnIncompleteConfig::Release => OnIncomplete::Release,
-        };
-        match (&node.join.all, node.join.count) {
-            (Some(of), None) => Some(Join::All { of: of.clone(), on_incomplete }),
-            (None, Some(count)) => Some(Join::Count { count, on_incomplete }),
-            _ => {
-                self.problem("a join is `{ all: NODE }` or `{ count: N }`", &["nodes".into(), name.into(), "join".into()]);
-                None
-            }
+        let at = |keys: &[&str]| ["nodes", name].iter().chain(keys).map(|key| Step::from(*key)).collect::<Vec<_>>();
+        self.too_short(node.join.within, &at(&["join", "within"]));
+        let (join, wrong) = node.join();
+        for (keys, message) in wrong {
+            self.problem(message, &at(keys));
         }
+        join
     }
 }

@@ -9,6 +9,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::join::JoinNode;
 use super::limits::{LimitsConfig, Profile};
 use super::named::Named;
 use super::policy::PolicyConfig;
@@ -123,40 +124,6 @@ pub struct RunNode {
     /// Calls that one instance may serve before it is dropped, all of one tenant; without it every call has a fresh instance.
     #[serde(default)]
     pub reuse: Option<NonZeroU32>,
-}
-
-/// Makes one message of many.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct JoinNode {
-    /// Which messages belong together.
-    pub join: JoinConfig,
-    /// What happens if the join can no longer fill.
-    #[serde(default)]
-    pub on_incomplete: OnIncompleteConfig,
-}
-
-/// `{ all: NODE }` or `{ count: N }`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct JoinConfig {
-    /// Every message that came of one call of this node, in emission order.
-    #[serde(default)]
-    pub all: Option<String>,
-    /// This many messages of the trace.
-    #[serde(default)]
-    pub count: Option<usize>,
-}
-
-/// What happens if a join can no longer fill.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnIncompleteConfig {
-    /// The trace fails.
-    #[default]
-    Fail,
-    /// What has arrived goes on.
-    Release,
 }
 
 /// Applies a plugin's node to every item of an array; the results keep the order of the items.

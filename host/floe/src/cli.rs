@@ -177,7 +177,7 @@ pub struct ValidateArgs {
 
 /// Arguments of `floe viz`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  floe viz examples/speeches\n  floe viz flow.yaml --format dot | dot -Tsvg > flow.svg")]
+#[command(after_help = "Examples:\n  floe viz examples/speeches\n  floe viz flow.yaml --format svg > flow.svg")]
 pub struct VizArgs {
     /// The flow: a flow file, or a folder with a `flow.yaml`
     #[arg(value_name = "FLOW")]
@@ -197,6 +197,8 @@ pub enum VizFormat {
     Mermaid,
     /// Graphviz.
     Dot,
+    /// A picture, as browsers show it.
+    Svg,
 }
 
 /// Arguments of `floe new`.

@@ -1,5 +1,8 @@
 //! `floe viz`: a flow as a drawing, the same at every call: nodes and edges in declaration order, names never used as ids.
 
+mod place;
+mod svg;
+
 use std::fmt::Write as _;
 
 use floe_flow::Graph;
@@ -7,6 +10,13 @@ use floe_flow::Graph;
 use crate::cli::{VizArgs, VizFormat};
 use crate::file::{Flow, Node, Route};
 use crate::{Error, Exit};
+
+/// What is written at the edges into and out of the flow (spec item 123).
+const INGRESS: &str = "ingress";
+const EGRESS: &str = "egress";
+/// Fill and border of where messages enter and leave, and of nodes that may ask for turns (spec item 121).
+const ENDPOINT: [&str; 2] = ["#e0f2fe", "#0369a1"];
+const LOOP: [&str; 2] = ["#fef3c7", "#b45309"];
 
 /// Draws a flow on standard output.
 pub fn execute(args: &VizArgs) -> Result<Exit, Error> {
@@ -23,10 +33,11 @@ pub fn draw(flow: &Flow, format: VizFormat) -> Result<String, Error> {
     Ok(match format {
         VizFormat::Mermaid => mermaid(&picture),
         VizFormat::Dot => dot(&picture),
+        VizFormat::Svg => svg::svg(&picture),
     })
 }
 
-/// What is drawn, in either language.
+/// What is drawn, in whatever language.
 struct Picture {
     name: String,
     nodes: Vec<Drawn>,
@@ -38,6 +49,8 @@ struct Picture {
 struct Drawn {
     lines: Vec<String>,
     shape: Shape,
+    /// What is written at the loop of a node whose policy speaks of turns. Whether any node asks for them, only its code knows.
+    turns: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -80,6 +93,13 @@ impl Picture {
     }
 }
 
+impl Picture {
+    /// The nodes that may ask for turns, and what is written at their loops.
+    fn loops(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.nodes.iter().enumerate().filter_map(|(index, node)| Some((index, node.turns.as_deref()?)))
+    }
+}
+
 fn drawn(name: &str, node: &Node) -> Drawn {
     let (shape, what) = match node {
         Node::Run(run) => (Shape::Run, run.run.clone()),
@@ -96,7 +116,11 @@ fn drawn(name: &str, node: &Node) -> Drawn {
         Node::Map(map) => (Shape::Map, format!("map {}", map.map)),
         Node::Discard(_) => (Shape::Discard, "discard".to_owned()),
     };
-    Drawn { lines: vec![name.to_owned(), what], shape }
+    let turns = match node {
+        Node::Run(run) => run.policy.turns.map(|turns| format!("loop: up to {turns} turns")),
+        _ => None,
+    };
+    Drawn { lines: vec![name.to_owned(), what], shape, turns }
 }
 
 /// When a router sends a message to this successor; nothing for other nodes.
@@ -131,6 +155,13 @@ fn condition(node: &Node, to: &str) -> Option<String> {
     (!conditions.is_empty()).then(|| conditions.join(" or "))
 }
 
+/// Whether a character may stand in a drawing: no control, none that turns the order of others around, and none that XML cannot
+/// carry (XML 1.0, section 2.2).
+fn is_shown(character: char) -> bool {
+    !character.is_control()
+        && !matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+}
+
 // === Mermaid ===
 
 fn mermaid(picture: &Picture) -> String {
@@ -155,15 +186,27 @@ fn mermaid(picture: &Picture) -> String {
         text.push_str("    output([\"output\"])\n");
     }
     for input in &picture.inputs {
-        let _ = writeln!(text, "    input --> n{input}");
+        let _ = writeln!(text, "    input -->|\"{INGRESS}\"| n{input}");
     }
     for arrow in &picture.arrows {
         let line = if arrow.failure { "-.->" } else { "-->" };
         let label = arrow.label.as_ref().map(|label| format!("|\"{}\"|", mermaid_text(label))).unwrap_or_default();
         let _ = writeln!(text, "    n{} {line}{label} n{}", arrow.from, arrow.to);
     }
+    for (index, turns) in picture.loops() {
+        let _ = writeln!(text, "    n{index} -->|\"{}\"| n{index}", mermaid_text(turns));
+    }
     for output in &picture.outputs {
-        let _ = writeln!(text, "    n{output} --> output");
+        let _ = writeln!(text, "    n{output} -->|\"{EGRESS}\"| output");
+    }
+    let ends = [("input", &picture.inputs), ("output", &picture.outputs)];
+    let ends: Vec<&str> = ends.iter().filter(|(_, nodes)| !nodes.is_empty()).map(|(name, _)| *name).collect();
+    let loops: Vec<String> = picture.loops().map(|(index, _)| format!("n{index}")).collect();
+    for (class, [fill, stroke], members) in [("endpoint", ENDPOINT, ends.join(",")), ("controller_loop", LOOP, loops.join(","))] {
+        if !members.is_empty() {
+            let _ = writeln!(text, "    classDef {class} fill:{fill},stroke:{stroke},stroke-width:1px");
+            let _ = writeln!(text, "    class {members} {class}");
+        }
     }
     text
 }
@@ -176,8 +219,8 @@ fn mermaid_text(text: &str) -> String {
             '"' | '#' | '&' | '<' | '>' | '`' | '*' | '_' | '\\' | ';' => {
                 let _ = write!(escaped, "#{};", u32::from(character));
             }
-            c if c.is_control() => escaped.push(' '),
-            c => escaped.push(c),
+            c if is_shown(c) => escaped.push(c),
+            _ => escaped.push(' '),
         }
     }
     escaped
@@ -188,7 +231,7 @@ fn mermaid_text(text: &str) -> String {
 fn dot(picture: &Picture) -> String {
     let mut text = format!("digraph \"{}\" {{\n    rankdir=LR;\n    node [fontname=\"sans-serif\"];\n", picture.name);
     if !picture.inputs.is_empty() {
-        text.push_str("    input [label=\"input\", shape=oval];\n");
+        let _ = writeln!(text, "    input [label=\"input\", shape=oval, {}];", filled(ENDPOINT));
     }
     for (index, node) in picture.nodes.iter().enumerate() {
         let lines: Vec<String> = node.lines.iter().map(|line| dot_text(line)).collect();
@@ -199,13 +242,14 @@ fn dot(picture: &Picture) -> String {
             Shape::Map => "box3d",
             Shape::Discard => "octagon",
         };
-        let _ = writeln!(text, "    n{index} [label=\"{}\", shape={shape}];", lines.join("\\n"));
+        let colours = if node.turns.is_some() { format!(", {}", filled(LOOP)) } else { String::new() };
+        let _ = writeln!(text, "    n{index} [label=\"{}\", shape={shape}{colours}];", lines.join("\\n"));
     }
     if !picture.outputs.is_empty() {
-        text.push_str("    output [label=\"output\", shape=oval];\n");
+        let _ = writeln!(text, "    output [label=\"output\", shape=oval, {}];", filled(ENDPOINT));
     }
     for input in &picture.inputs {
-        let _ = writeln!(text, "    input -> n{input};");
+        let _ = writeln!(text, "    input -> n{input} [label=\"{INGRESS}\"];");
     }
     for arrow in &picture.arrows {
         let mut attributes = Vec::new();
@@ -214,11 +258,18 @@ fn dot(picture: &Picture) -> String {
         let attributes = if attributes.is_empty() { String::new() } else { format!(" [{}]", attributes.join(", ")) };
         let _ = writeln!(text, "    n{} -> n{}{attributes};", arrow.from, arrow.to);
     }
+    for (index, turns) in picture.loops() {
+        let _ = writeln!(text, "    n{index} -> n{index} [label=\"{}\"];", dot_text(turns));
+    }
     for output in &picture.outputs {
-        let _ = writeln!(text, "    n{output} -> output;");
+        let _ = writeln!(text, "    n{output} -> output [label=\"{EGRESS}\"];");
     }
     text.push_str("}\n");
     text
+}
+
+fn filled([fill, stroke]: [&str; 2]) -> String {
+    format!("style=filled, fillcolor=\"{fill}\", color=\"{stroke}\"")
 }
 
 /// Text in a quoted label: a backslash would begin one of Graphviz's own escapes.
@@ -228,8 +279,8 @@ fn dot_text(text: &str) -> String {
         match character {
             '"' => escaped.push_str("\\\""),
             '\\' => escaped.push_str("\\\\"),
-            c if c.is_control() => escaped.push(' '),
-            c => escaped.push(c),
+            c if is_shown(c) => escaped.push(c),
+            _ => escaped.push(' '),
         }
     }
     escaped

@@ -34,6 +34,8 @@ Exit codes: 0 all completed, 1 some did not, 2 something is wrong with the call,
 pub enum Command {
     /// Run a flow over its input and print what it gives
     Run(RunArgs),
+    /// Go on with a run that was stopped or killed, from its journal
+    Resume(ResumeArgs),
     /// Build plugins from their sources
     Build(BuildArgs),
     /// Say what is wrong with a flow and its plugins, without running it
@@ -110,7 +112,40 @@ pub struct RunArgs {
     /// Lines of the input are messages: `payload`, `headers`, `meta`, `trace_id`, `deadline`
     #[arg(long)]
     pub envelope: bool,
+    /// Keep here whatever is accepted, until it is done: the same call again, or `floe resume FILE`, goes on after a crash
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+    /// With --journal: go on although the flow, a plugin or the input is not what the journal was begun with
+    #[arg(long, requires = "journal")]
+    pub migrate: bool,
 }
+
+/// Arguments of `floe resume`.
+#[derive(Debug, Args)]
+#[command(after_help = RESUME_EXAMPLES)]
+pub struct ResumeArgs {
+    /// The journal of the run
+    #[arg(value_name = "FILE")]
+    pub journal: PathBuf,
+    /// Traces at once
+    #[arg(long, value_name = "N", default_value_t = floe_flow::flow::DEFAULT_IN_FLIGHT, value_parser = at_least_one)]
+    pub in_flight: usize,
+    /// Write every event of every trace from here on here, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Go on although a plugin or the input is not what the journal was begun with
+    #[arg(long)]
+    pub migrate: bool,
+}
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  floe run examples/speeches --input speeches.jsonl --journal j.db --output out.jsonl
+  floe resume j.db
+
+Traces go on where their last record is, the input where it was last accepted, the output where it was last safe. A file
+given with --output has every line once; on standard output the last lines before the crash may come again. The flow is the
+one that the journal has. A call that must not be made twice, and may have been made, waits: see `floe resolve`.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -118,6 +153,7 @@ Examples:
   echo '{\"text\": \"hello\"}' | floe run hello
   floe run hello --input in.jsonl --set nodes.split.config.words=100 --output out.jsonl
   floe run hello --input in.jsonl --in-flight 1 --events events.jsonl
+  floe run hello --input in.jsonl --journal hello.db --output out.jsonl; floe resume hello.db
 
 Standard output has one JSON object a line: {\"trace_id\", \"line\", \"node\", \"payload\"} for each output, and
 {\"trace_id\", \"line\", \"terminal\", \"error\"} for each trace that did not complete. Ctrl-C lets what runs come to its end;

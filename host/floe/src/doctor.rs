@@ -92,7 +92,7 @@ fn text(health: &Health) -> String {
 }
 
 /// The version of a crate in [`LOCK`].
-fn locked(name: &str) -> Option<&'static str> {
+pub(crate) fn locked(name: &str) -> Option<&'static str> {
     let (_, after) = LOCK.split_once(&format!("name = \"{name}\"\nversion = \""))?;
     after.split('"').next()
 }

@@ -123,7 +123,8 @@ impl Flow {
         &self.texts.path
     }
 
-    fn text(&self) -> &Arc<str> {
+    /// The file's text, as it was read.
+    pub fn text(&self) -> &Arc<str> {
         &self.texts.text
     }
 }

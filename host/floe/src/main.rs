@@ -38,6 +38,7 @@ fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Err
             Ok(Exit::Completed)
         }
         Command::Run(args) => run::run(args, settings, started),
+        Command::Resume(args) => run::resume(args, settings, started),
         Command::Plugin(PluginCommand::Inspect(args)) => plugin::inspect_file(args, settings),
         Command::Plugin(PluginCommand::Call(args)) => plugin::call(args, settings),
         Command::Bench(BenchCommand::Hop(args)) => bench::hop(args, settings),

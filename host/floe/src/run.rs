@@ -3,6 +3,7 @@
 //! The main thread submits and reads results; nodes and guests run on the sandbox's threads; input, output and events have a
 //! thread each. Every stage is bounded by the one behind it.
 
+mod durable;
 mod input;
 mod interrupt;
 mod log;
@@ -11,23 +12,27 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{End, Flow, Handle, Item, Submission};
+use floe_flow::{Cursor, End, Flow, Handle, Item, Journal, JournalError, TraceError};
+use floe_sandbox::Sandbox;
+use floe_store::Sqlite;
 use indicatif::ProgressBar;
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::cli::RunArgs;
+use crate::cli::{ResumeArgs, RunArgs};
 use crate::file::{self, Bytes};
 use crate::settings::Settings;
 use crate::{Error, Exit, assemble, builder, start};
 
 pub use log::start as start_log;
 
+use durable::Durable;
 use input::{Line, Reading};
 use interrupt::Interrupts;
 use output::{Gone, Lines, Output};
@@ -43,68 +48,168 @@ const NOT_WRITTEN: &str = "not written";
 
 /// Runs the flow over the input and returns how it went.
 pub fn run(args: &RunArgs, settings: &Settings, mut started: Instant) -> Result<Exit, Error> {
-    check_files(args)?;
     let flow = file::Flow::load(&args.flow, &args.set)?;
     if args.build {
         builder::build_for_flow(&flow, args.trust)?;
         // The summary is about the flow, not about compilers.
         started = Instant::now();
     }
-    let sandbox = start::sandbox(settings)?;
-    start::runtime()?.block_on(async {
-        let assembled = assemble::assemble(&flow, &sandbox, settings.cores.get()).await?;
+    let plan = Plan {
+        flow,
+        set: args.set.clone(),
+        input: Some(args.input.clone()),
+        envelope: args.envelope,
+        tenant: args.tenant.clone(),
+        output: args.output.clone(),
+        events: args.events.clone(),
+        in_flight: args.in_flight,
+        journal: args.journal.clone(),
+        migrate: args.migrate,
+    };
+    plan.run(settings, started)
+}
+
+/// Goes on with a run from its journal and returns how it went.
+pub fn resume(args: &ResumeArgs, settings: &Settings, started: Instant) -> Result<Exit, Error> {
+    let known = start::runtime()?.block_on(async { Sqlite::read(&args.journal).await?.info().await });
+    let Some(info) = known.map_err(durable::wrong)? else {
+        let message = format!("`{}` holds no run", args.journal.display());
+        return Err(Error::wrong(message).with_help("`floe run FLOW --journal FILE` begins one"));
+    };
+    let folder = Path::new(&info.flow_path).parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
+    let texts = file::Texts { path: info.flow_path.clone(), text: info.flow.as_str().into(), sets: info.set.clone() };
+    let plan = Plan {
+        flow: file::Flow::parse(texts, folder)?,
+        set: info.set,
+        input: info.input.map(PathBuf::from),
+        envelope: info.envelope,
+        tenant: info.tenant,
+        output: info.output.map(PathBuf::from),
+        events: args.events.clone(),
+        in_flight: args.in_flight,
+        journal: Some(args.journal.clone()),
+        migrate: args.migrate,
+    };
+    plan.run(settings, started)
+}
+
+/// What is to be run, whoever says so.
+#[derive(Debug)]
+struct Plan {
+    flow: file::Flow,
+    set: Vec<String>,
+    /// None: nothing but what the journal has.
+    input: Option<PathBuf>,
+    envelope: bool,
+    tenant: String,
+    output: Option<PathBuf>,
+    events: Option<PathBuf>,
+    in_flight: usize,
+    journal: Option<PathBuf>,
+    migrate: bool,
+}
+
+impl Plan {
+    fn run(&self, settings: &Settings, started: Instant) -> Result<Exit, Error> {
+        self.check_files()?;
+        let sandbox = start::sandbox(settings)?;
+        start::runtime()?.block_on(self.run_on(&sandbox, settings, started))
+    }
+
+    async fn run_on(&self, sandbox: &Sandbox, settings: &Settings, started: Instant) -> Result<Exit, Error> {
+        let assembled = assemble::assemble(&self.flow, sandbox, settings.cores.get()).await?;
         for warning in &assembled.warnings {
             tracing::warn!("{warning}");
         }
-        let (watch, events) = Watch::new(started, args.events.as_deref())?;
+        let durable = match &self.journal {
+            Some(path) => Some(Arc::new(Durable::open(path, self, &assembled).await?)),
+            None => None,
+        };
+        if let Some(durable) = durable.as_ref().filter(|durable| durable.goes_on) {
+            let (unfinished, line) = (durable.unfinished.len(), durable.read.line + 1);
+            tracing::info!(unfinished, line, "the run goes on");
+        }
+        let (watch, events) = Watch::new(started, self.events.as_deref())?;
         let watch = Arc::new(watch);
-        let mut config = start::config(&flow, &sandbox);
-        config.in_flight = args.in_flight;
-        config.in_flight_per_tenant = args.in_flight;
+        let mut config = start::config(&self.flow, sandbox);
+        config.in_flight = self.in_flight;
+        config.in_flight_per_tenant = self.in_flight;
         config.observer = Some(Arc::clone(&watch) as _);
-        let reading = Reading { tenant: args.tenant.as_str().into(), envelope: args.envelope, payload: config.budget.payload };
-        let lines = input::open(&args.input, reading)?;
-        let output = Output::open(args.output.as_deref())?;
+        config.journal = durable.as_ref().map(|durable| Arc::clone(&durable.journal) as _);
+        config.acknowledge = true;
+        let lines = self.lines(durable.as_deref(), config.budget.payload)?;
+        let output = Output::open(self.output.as_deref(), durable.as_ref())?;
         let running = Flow::start(assembled.graph, config);
 
         let bar = log::progress(settings);
         let mut run = Run {
             flow: running,
             lines: output.lines(),
-            in_flight: Arc::new(Semaphore::new(args.in_flight)),
+            tenant: self.tenant.as_str().into(),
+            durable,
+            in_flight: Arc::new(Semaphore::new(self.in_flight)),
             traces: JoinSet::new(),
             ends: BTreeMap::new(),
+            lost: None,
             bar,
         };
         let fed = run.feed(lines, &watch).await;
         run.bar.finish_and_clear();
-        let Run { ends, flow: running, lines, .. } = run;
+        let Run { ends, flow: running, lines, durable, .. } = run;
         drop((running, lines));
-        let written = output.close();
+        let written = output.close().await;
+        let unfinished = match &durable {
+            Some(durable) => durable.journal.unfinished().await.map_or(0, |traces| traces.len()),
+            None => 0,
+        };
+        drop(durable);
         let numbers = watch.numbers();
         drop(watch);
         let events = events.map_or(Ok(()), watch::EventFile::close);
-        let summary = Summary { ends, numbers, took: started.elapsed() };
-        summary.print(settings);
-        summary.exit(fed, written, events, args.output.as_deref(), args.events.as_deref())
-    })
-}
+        let summary = Summary { ends, numbers, took: started.elapsed(), unfinished: unfinished as u64 };
+        summary.print(settings, self.journal.as_deref());
+        summary.exit(fed, written, events, self)
+    }
 
-/// An output that is the input would destroy it, and two outputs in one file each other.
-fn check_files(args: &RunArgs) -> Result<(), Error> {
-    let input = Some(args.input.as_path()).filter(|path| *path != Path::new("-"));
-    let files = [("--input", input), ("--output", args.output.as_deref()), ("--events", args.events.as_deref())];
-    for (position, (one, first)) in files.iter().enumerate() {
-        for (other, second) in &files[position + 1..] {
-            if let (Some(first), Some(second)) = (first, second)
-                && is_same(first, second)
-            {
-                let shown = first.display();
-                return Err(Error::wrong(format!("{one} and {other} are the same file, `{shown}`; give each its own")));
+    fn lines(&self, durable: Option<&Durable>, payload: usize) -> Result<Receiver<std::io::Result<Line>>, Error> {
+        let reading = Reading { tenant: self.tenant.as_str().into(), envelope: self.envelope, payload };
+        let mut read = durable.map_or(Cursor { line: 0, offset: 0 }, |durable| durable.read);
+        match self.input.as_deref() {
+            Some(path) => {
+                if path == Path::new("-") {
+                    // Nobody can say how far it was read; what was accepted is known by its id.
+                    read = Cursor { line: 0, offset: 0 };
+                }
+                input::open(path, reading, read)
+            }
+            None => {
+                tracing::warn!("the input was standard input: what had not been accepted is not known here");
+                Ok(tokio::sync::mpsc::channel(1).1)
             }
         }
     }
-    Ok(())
+
+    /// An output that is the input would destroy it, and two outputs in one file each other.
+    fn check_files(&self) -> Result<(), Error> {
+        let input = self.input.as_deref().filter(|path| *path != Path::new("-"));
+        let files = [
+            ("--input", input),
+            ("--output", self.output.as_deref()),
+            ("--events", self.events.as_deref()),
+            ("--journal", self.journal.as_deref()),
+        ];
+        for (position, (one, first)) in files.iter().enumerate() {
+            for (other, second) in &files[position + 1..] {
+                if let (Some(first), Some(second)) = (first, second)
+                    && is_same(first, second)
+                {
+                    let shown = first.display();
+                    return Err(Error::wrong(format!("{one} and {other} are the same file, `{shown}`; give each its own")));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether two paths lead to one file, or would if it were there. Devices may be named as often as one likes.
@@ -125,27 +230,59 @@ enum Fed {
     Interrupted,
     /// The output is gone.
     OutputGone,
+    /// The journal cannot be written.
+    Lost(String),
     /// The input cannot be read any further.
     Unreadable(std::io::Error),
+}
+
+/// How a line came to its end.
+#[derive(Debug)]
+enum Ended {
+    /// Its trace ended so.
+    As(End),
+    /// The journal had it already.
+    Before,
+    /// The output went away.
+    Gone,
+    /// The journal failed, for this reason.
+    Lost(String),
+}
+
+impl From<Gone> for Ended {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
 }
 
 struct Run {
     flow: Flow,
     lines: Lines,
+    tenant: Arc<str>,
+    durable: Option<Arc<Durable>>,
     /// Bounds traces whose results are not written yet.
     in_flight: Arc<Semaphore>,
-    traces: JoinSet<Result<End, Gone>>,
+    traces: JoinSet<Ended>,
     ends: BTreeMap<&'static str, u64>,
+    /// Why the journal cannot be written any more.
+    lost: Option<String>,
     bar: ProgressBar,
 }
 
 impl Run {
-    /// Submits line after line and waits for their ends.
-    async fn feed(&mut self, mut lines: tokio::sync::mpsc::Receiver<std::io::Result<Line>>, watch: &Watch) -> Fed {
+    /// Goes on with what is unfinished, then submits line after line, and waits for all ends.
+    async fn feed(&mut self, mut lines: Receiver<std::io::Result<Line>>, watch: &Watch) -> Fed {
         let mut interrupts = Interrupts::listen();
         let mut redraw = tokio::time::interval(Duration::from_millis(100));
+        let unfinished = self.durable.as_ref().map(|durable| durable.unfinished.clone()).unwrap_or_default();
+        let mut unfinished = unfinished.into_iter();
         let mut fed = None;
         while fed.is_none() || !self.traces.is_empty() {
+            if let Some(why) = self.lost.take() {
+                drop(lines);
+                self.wind_down(Duration::ZERO, &mut interrupts).await;
+                return Fed::Lost(why);
+            }
             tokio::select! {
                 biased;
                 () = interrupts.next() => {
@@ -158,27 +295,82 @@ impl Run {
                     self.wind_down(Duration::ZERO, &mut interrupts).await;
                     return Fed::OutputGone;
                 }
-                Some(ended) = self.traces.join_next() => self.count(ended.ok().as_ref()),
+                Some(ended) = self.traces.join_next() => self.count(ended.ok()),
                 _ = redraw.tick() => self.bar.set_message(format!("{} hops", count(watch.hops()))),
-                (permit, line) = next_line(&self.in_flight, &mut lines), if fed.is_none() => match line {
+                permit = permit(&self.in_flight), if unfinished.len() > 0 => {
+                    if let Some(trace) = unfinished.next() {
+                        self.go_on(trace, permit);
+                    }
+                }
+                (permit, line) = next_line(&self.in_flight, &mut lines), if fed.is_none() && unfinished.len() == 0 => match line {
                     None => fed = Some(Fed::All),
                     Some(Err(error)) => fed = Some(Fed::Unreadable(error)),
-                    Some(Ok(line)) => self.submit(line, permit),
+                    Some(Ok(line)) => self.submit(line, permit).await,
                 },
             }
         }
-        fed.unwrap_or(Fed::All)
+        self.lost.take().map_or(fed.unwrap_or(Fed::All), Fed::Lost)
     }
 
-    fn submit(&mut self, line: Line, permit: OwnedSemaphorePermit) {
-        let (flow, lines) = (self.flow.clone(), self.lines.clone());
+    /// Hands a line to the flow, in order; the rest is done beside others. There is credit for it: as much as permits.
+    async fn submit(&mut self, line: Line, permit: OwnedSemaphorePermit) {
+        let reader = self.reader(line.number);
+        let Line { trace, cursor, number, request } = line;
+        match request {
+            Ok(submission) => {
+                let offered = self.flow.offer(submission).await;
+                self.traces.spawn(async move {
+                    let _permit = permit;
+                    let accepted = match offered {
+                        Ok(offered) => offered.accepted().await,
+                        Err(error) => Err(error),
+                    };
+                    reader.accepted(&trace, accepted).await.unwrap_or_else(|ended| ended)
+                });
+            }
+            Err(message) => {
+                let error = TraceError { code: "invalid-input".to_owned(), message, node: None, attempt: None, detail: None };
+                let refused = self.durable.as_ref().map(|durable| durable.refuse(&trace, &self.tenant, cursor, &error));
+                self.traces.spawn(async move {
+                    let _permit = permit;
+                    match refused {
+                        Some(refused) => match refused.await {
+                            Ok(()) => {}
+                            Err(JournalError::Duplicate(_)) if reader.durable => return Ended::Before,
+                            Err(error) => return Ended::Lost(error.to_string()),
+                        },
+                        None => {}
+                    }
+                    let written = reader.lines.refused(&trace, number, &error).await;
+                    written.map_or_else(Ended::from, |()| Ended::As(End::Failed))
+                });
+            }
+        }
+    }
+
+    /// Takes up a trace that another process began.
+    fn go_on(&mut self, trace: Arc<str>, permit: OwnedSemaphorePermit) {
+        let (flow, reader) = (self.flow.clone(), self.reader(0));
         self.traces.spawn(async move {
             let _permit = permit;
-            match line.request {
-                Ok(submission) => one_trace(&flow, submission, line.number, &lines).await,
-                Err(why) => lines.refused(&line.trace, line.number, why).await.map(|()| End::Failed),
+            match flow.resume(&trace).await {
+                Ok(handle) => {
+                    let line = handle.cursor().map_or(0, |cursor| cursor.line);
+                    let reader = Reader { line, ..reader };
+                    reader.read(&trace, handle).await.unwrap_or_else(|ended| ended)
+                }
+                Err(floe_flow::Error::Journal(why)) => Ended::Lost(why),
+                Err(error) => {
+                    // It stays in the journal.
+                    tracing::error!("{error}");
+                    Ended::As(End::Stopped)
+                }
             }
         });
+    }
+
+    fn reader(&self, line: u64) -> Reader {
+        Reader { lines: self.lines.clone(), line, durable: self.durable.is_some() }
     }
 
     /// Lets what is in flight come to its end for a while, or until the caller asks again.
@@ -207,14 +399,19 @@ impl Run {
         };
         let ((), ended) = tokio::join!(stop, drain);
         for end in ended {
-            self.count(end.as_ref());
+            self.count(end);
         }
     }
 
-    fn count(&mut self, ended: Option<&Result<End, Gone>>) {
+    fn count(&mut self, ended: Option<Ended>) {
         let end = match ended {
-            Some(Ok(end)) => end.name(),
-            Some(Err(Gone)) => NOT_WRITTEN,
+            Some(Ended::As(end)) => end.name(),
+            Some(Ended::Before) => return,
+            Some(Ended::Gone) => NOT_WRITTEN,
+            Some(Ended::Lost(why)) => {
+                self.lost.get_or_insert(why);
+                End::Stopped.name()
+            }
             None => End::Failed.name(),
         };
         *self.ends.entry(end).or_default() += 1;
@@ -222,47 +419,83 @@ impl Run {
     }
 }
 
+async fn permit(in_flight: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    Arc::clone(in_flight).acquire_owned().await.expect("the semaphore is never closed")
+}
+
 /// A permit first, so that no line is read that cannot be submitted.
 async fn next_line(
     in_flight: &Arc<Semaphore>,
-    lines: &mut tokio::sync::mpsc::Receiver<std::io::Result<Line>>,
+    lines: &mut Receiver<std::io::Result<Line>>,
 ) -> (OwnedSemaphorePermit, Option<std::io::Result<Line>>) {
-    let permit = Arc::clone(in_flight).acquire_owned().await.expect("the semaphore is never closed");
-    (permit, lines.recv().await)
+    (permit(in_flight).await, lines.recv().await)
 }
 
-async fn one_trace(flow: &Flow, submission: Submission, line: u64, lines: &Lines) -> Result<End, Gone> {
-    let trace = Arc::clone(&submission.origin.trace);
-    let mut handle: Handle = match flow.submit(submission).await {
-        Ok(handle) => handle,
-        Err(floe_flow::Error::Stopped) => {
-            let message = format!("line {line} was read, but the run was stopped before it was taken on");
-            return lines.refused(&trace, line, message).await.map(|()| End::Stopped);
-        }
-        Err(error) => return lines.refused(&trace, line, format!("line {line}: {error}")).await.map(|()| End::Failed),
-    };
-    while let Some(item) = handle.next().await {
-        match item {
-            Item::Output { node, message } => lines.output(&trace, line, &node, &message).await?,
-            Item::Progress { node, kind, data } => {
-                tracing::debug!(target: "plugin", trace = &*trace, node = &*node, kind, data = data.text(), "progress");
+/// Takes what comes of one line to the output.
+struct Reader {
+    lines: Lines,
+    line: u64,
+    durable: bool,
+}
+
+impl Reader {
+    async fn accepted(&self, trace: &Arc<str>, accepted: Result<Handle, floe_flow::Error>) -> Result<Ended, Ended> {
+        let line = self.line;
+        let (message, end) = match accepted {
+            Ok(handle) => return self.read(trace, handle).await,
+            Err(floe_flow::Error::Journal(why)) => return Err(Ended::Lost(why)),
+            Err(floe_flow::Error::Duplicate(_)) if self.durable => return Ok(Ended::Before),
+            // Nothing of it is in the journal: it is read again when the run goes on.
+            Err(floe_flow::Error::Stopped) if self.durable => return Ok(Ended::As(End::Stopped)),
+            Err(floe_flow::Error::Stopped) => {
+                (format!("line {line} was read, but the run was stopped before it was taken on"), End::Stopped)
             }
-            Item::Chunk { node, stream, seq, text, .. } => {
-                let text = floe_sandbox::plain(&text, SHOWN);
-                tracing::debug!(target: "plugin", trace = &*trace, node = &*node, stream = &*stream, seq, text, "chunk");
-            }
-            Item::Superseded { node, attempt, .. } => {
-                tracing::debug!(target: "plugin", trace = &*trace, node = &*node, attempt, "superseded");
-            }
-            Item::End(terminal) => {
-                if terminal.end != End::Completed {
-                    lines.end(&trace, line, &terminal).await?;
-                }
-                return Ok(terminal.end);
-            }
-        }
+            Err(error) => (format!("line {line}: {error}"), End::Failed),
+        };
+        let error = TraceError { code: "invalid-input".to_owned(), message, node: None, attempt: None, detail: None };
+        self.lines.refused(trace, line, &error).await?;
+        Ok(Ended::As(end))
     }
-    Ok(End::Cancelled)
+
+    async fn read(&self, trace: &Arc<str>, mut handle: Handle) -> Result<Ended, Ended> {
+        let Self { lines, line, durable } = self;
+        while let Some(item) = handle.next().await {
+            match item {
+                Item::Output { node, message } => lines.output(trace, *line, &node, &message).await?,
+                Item::End(terminal) => {
+                    if !durable || terminal.end.is_final() {
+                        lines.end(trace, *line, &terminal).await?;
+                    }
+                    let error = terminal.error.filter(|_| *durable && !terminal.end.is_final());
+                    match error {
+                        Some(error) if error.code == "journal" => return Err(Ended::Lost(error.message)),
+                        Some(error) if terminal.end == End::InDoubt => tracing::warn!("{}", error.message),
+                        _ => {}
+                    }
+                    return Ok(Ended::As(terminal.end));
+                }
+                shown => show(trace, &shown),
+            }
+        }
+        Ok(Ended::As(End::Cancelled))
+    }
+}
+
+/// What is only to be watched goes to the log.
+fn show(trace: &str, item: &Item) {
+    match item {
+        Item::Progress { node, kind, data } => {
+            tracing::debug!(target: "plugin", trace, node = &**node, kind, data = data.text(), "progress");
+        }
+        Item::Chunk { node, stream, seq, text, .. } => {
+            let text = floe_sandbox::plain(text, SHOWN);
+            tracing::debug!(target: "plugin", trace, node = &**node, stream = &**stream, seq, text, "chunk");
+        }
+        Item::Superseded { node, attempt, .. } => {
+            tracing::debug!(target: "plugin", trace, node = &**node, attempt, "superseded");
+        }
+        Item::Output { .. } | Item::End(_) => {}
+    }
 }
 
 /// What is said at the end.
@@ -270,10 +503,12 @@ struct Summary {
     ends: BTreeMap<&'static str, u64>,
     numbers: watch::Numbers,
     took: Duration,
+    /// Traces that wait in the journal.
+    unfinished: u64,
 }
 
 impl Summary {
-    fn print(&self, settings: &Settings) {
+    fn print(&self, settings: &Settings, journal: Option<&Path>) {
         let total: u64 = self.ends.values().sum();
         let numbers = &self.numbers;
         let silent = |end: &str| {
@@ -301,6 +536,13 @@ impl Summary {
             );
             text += &format!("fuel {}, peak memory of a guest {}\n", count(numbers.fuel), Bytes(numbers.peak_memory));
         }
+        if let (Some(journal), 1..) = (journal, self.unfinished) {
+            let shown = journal.display();
+            text += &format!(
+                "{} in the journal: `floe resume {shown}` goes on with what can go on\n",
+                plural(self.unfinished, "trace")
+            );
+        }
         if settings.color_errors {
             text = format!("\u{1b}[2m{text}\u{1b}[0m");
         }
@@ -308,26 +550,23 @@ impl Summary {
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
 
-    fn exit(
-        &self,
-        fed: Fed,
-        written: std::io::Result<()>,
-        events: std::io::Result<()>,
-        output: Option<&Path>,
-        events_path: Option<&Path>,
-    ) -> Result<Exit, Error> {
+    fn exit(&self, fed: Fed, written: std::io::Result<()>, events: std::io::Result<()>, plan: &Plan) -> Result<Exit, Error> {
+        let goes_on = plan.journal.as_ref().map(|journal| format!("; then: floe resume {}", journal.display()));
+        let goes_on = goes_on.unwrap_or_default();
         if let Err(error) = written {
             if error.kind() == std::io::ErrorKind::BrokenPipe {
                 return Err(Error::Output(error));
             }
-            let place = output.map_or_else(|| "standard output".to_owned(), |path| format!("`{}`", path.display()));
-            return Err(Error::Lost(format!("cannot write the output to {place}: {error}; what it has is not complete")));
+            let place = plan.output.as_ref().map_or_else(|| "standard output".to_owned(), |path| format!("`{}`", path.display()));
+            let message = format!("cannot write the output to {place}: {error}; what it has is not complete{goes_on}");
+            return Err(Error::Lost(message));
         }
-        if let (Err(error), Some(path)) = (events, events_path) {
+        if let (Err(error), Some(path)) = (events, &plan.events) {
             return Err(Error::Lost(format!("cannot write events to `{}`: {error}; the file is not complete", path.display())));
         }
         match fed {
             Fed::Interrupted => Err(Error::Interrupted),
+            Fed::Lost(why) => Err(Error::Lost(why)),
             Fed::Unreadable(error) => Err(Error::Lost(format!("cannot read the input any further: {error}"))),
             Fed::All | Fed::OutputGone if self.ends.keys().all(|end| *end == End::Completed.name()) => Ok(Exit::Completed),
             Fed::All | Fed::OutputGone => Ok(Exit::Incomplete),

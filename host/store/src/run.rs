@@ -59,6 +59,15 @@ impl Sqlite {
         if done.rows_affected() == 0 { Err(Error::Started { path: self.file.path.clone() }) } else { Ok(()) }
     }
 
+    /// Notes that the run goes on as something else than it began.
+    pub async fn restart(&self, info: &RunInfo) -> Result<(), Error> {
+        let info = serde_json::to_string(info).map_err(|error| self.file.not_written(&error))?;
+        let mut connection = self.writer.connection().await;
+        let update = query("UPDATE run SET info = ?").bind(info);
+        update.execute(&mut *connection).await.map_err(|error| self.file.failed(&error))?;
+        Ok(())
+    }
+
     /// Keeps a component's bytes under their digest; once, however often it is called.
     pub async fn put_component(&self, digest: &str, bytes: Vec<u8>) -> Result<(), Error> {
         let mut connection = self.writer.connection().await;

@@ -1,12 +1,12 @@
 //! Where requests come from: a JSON file, lines of JSON, or lines of whole messages. A thread of its own reads ahead, a little.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{Meta, Origin, Payload, Submission};
+use floe_flow::{Cursor, Meta, Origin, Payload, Submission};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -27,6 +27,8 @@ pub(crate) struct Line {
     pub(crate) number: u64,
     /// The id of its trace.
     pub(crate) trace: Arc<str>,
+    /// Up to where the input is read with it.
+    pub(crate) cursor: Cursor,
     /// What to submit, or why it cannot be submitted.
     pub(crate) request: Result<Submission, String>,
 }
@@ -42,8 +44,8 @@ pub(crate) struct Reading {
     pub(crate) payload: usize,
 }
 
-/// Opens the input and reads it on a thread of its own. An error of reading comes last.
-pub(crate) fn open(path: &Path, reading: Reading) -> Result<mpsc::Receiver<std::io::Result<Line>>, Error> {
+/// Opens the input, behind what has been read before, and reads it on a thread of its own. An error of reading comes last.
+pub(crate) fn open(path: &Path, reading: Reading, read: Cursor) -> Result<mpsc::Receiver<std::io::Result<Line>>, Error> {
     let (tx, rx) = mpsc::channel(AHEAD);
     let whole = path.extension().is_some_and(|extension| extension == "json");
     let source: Box<dyn BufRead + Send> = if path == Path::new("-") {
@@ -51,21 +53,28 @@ pub(crate) fn open(path: &Path, reading: Reading) -> Result<mpsc::Receiver<std::
     } else {
         let shown = path.display();
         let wrong = |error: std::io::Error| Error::wrong(format!("cannot read the input `{shown}`: {error}"));
-        let file = File::open(path).map_err(wrong)?;
+        let mut file = File::open(path).map_err(wrong)?;
         if file.metadata().map_err(wrong)?.is_dir() {
             return Err(Error::wrong(format!("the input `{shown}` is a folder; give a `.json` or `.jsonl` file")));
         }
+        file.seek(SeekFrom::Start(read.offset)).map_err(wrong)?;
         Box::new(BufReader::with_capacity(256 * 1024, file))
     };
     let read = move || {
-        let mut source = source;
+        let mut source = Counted { source, cursor: read };
         let lines = Lines(tx);
-        if let Err(error) = skip_mark(&mut source) {
+        if read.offset == 0
+            && let Err(error) = skip_mark(&mut source)
+        {
             let _ = lines.send(Err(error));
             return;
         }
         // `Closed` is no failure: the run was stopped.
-        let _ = if whole { read_whole(source, &reading, &lines) } else { read_lines(source, &reading, &lines) };
+        let _ = match whole {
+            true if read.line > 0 => Ok(()),
+            true => read_whole(source, &reading, &lines),
+            false => read_lines(source, &reading, &lines),
+        };
     };
     let spawned = std::thread::Builder::new().name("floe-input".into()).spawn(read);
     spawned.map_err(|error| Error::wrong(format!("cannot start a thread for the input: {error}")))?;
@@ -74,6 +83,31 @@ pub(crate) fn open(path: &Path, reading: Reading) -> Result<mpsc::Receiver<std::
 
 /// Nobody wants more lines.
 struct Closed;
+
+/// Knows how far it has been read.
+struct Counted<R> {
+    source: R,
+    cursor: Cursor,
+}
+
+impl<R: BufRead> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let bytes = self.source.read(buffer)?;
+        self.cursor.offset += bytes as u64;
+        Ok(bytes)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        self.source.fill_buf()
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.cursor.offset += bytes as u64;
+        self.source.consume(bytes);
+    }
+}
 
 /// Where lines go.
 struct Lines(mpsc::Sender<std::io::Result<Line>>);
@@ -93,23 +127,26 @@ fn skip_mark(source: &mut impl BufRead) -> std::io::Result<()> {
     Ok(())
 }
 
-fn read_whole(mut source: impl BufRead, reading: &Reading, lines: &Lines) -> Result<(), Closed> {
+fn read_whole(mut source: Counted<impl BufRead>, reading: &Reading, lines: &Lines) -> Result<(), Closed> {
     let max = reading.longest();
     let mut bytes = Vec::new();
-    match source.by_ref().take(max as u64 + 1).read_to_end(&mut bytes) {
-        Ok(_) if bytes.len() > max => lines.send(Ok(reading.line(1, Err(too_long(max))))),
-        Ok(_) => lines.send(Ok(reading.line(1, Ok(bytes)))),
+    let read = source.by_ref().take(max as u64 + 1).read_to_end(&mut bytes);
+    let cursor = Cursor { line: 1, ..source.cursor };
+    match read {
+        Ok(_) if bytes.len() > max => lines.send(Ok(reading.line(cursor, Err(too_long(max))))),
+        Ok(_) => lines.send(Ok(reading.line(cursor, Ok(bytes)))),
         Err(error) => lines.send(Err(error)),
     }
 }
 
-fn read_lines(mut source: impl BufRead, reading: &Reading, lines: &Lines) -> Result<(), Closed> {
+fn read_lines(mut source: Counted<impl BufRead>, reading: &Reading, lines: &Lines) -> Result<(), Closed> {
     let max = reading.longest();
-    for number in 1.. {
+    loop {
+        source.cursor.line += 1;
         let mut bytes = Vec::new();
         // One more for the line's end, one more to see that it is too long.
         match source.by_ref().take(max as u64 + 2).read_until(b'\n', &mut bytes) {
-            Ok(0) => break,
+            Ok(0) => return Ok(()),
             Ok(_) => {}
             Err(error) => return lines.send(Err(error)),
         }
@@ -121,12 +158,11 @@ fn read_lines(mut source: impl BufRead, reading: &Reading, lines: &Lines) -> Res
             if !ended && let Err(error) = skip_line(&mut source) {
                 return lines.send(Err(error));
             }
-            lines.send(Ok(reading.line(number, Err(too_long(max)))))?;
+            lines.send(Ok(reading.line(source.cursor, Err(too_long(max)))))?;
         } else if !bytes.trim_ascii().is_empty() {
-            lines.send(Ok(reading.line(number, Ok(bytes))))?;
+            lines.send(Ok(reading.line(source.cursor, Ok(bytes))))?;
         }
     }
-    Ok(())
 }
 
 /// Reads to the end of the line without keeping it.
@@ -155,13 +191,17 @@ impl Reading {
         self.payload + if self.envelope { ENVELOPE_ROOM } else { 0 }
     }
 
-    fn line(&self, number: u64, bytes: Result<Vec<u8>, String>) -> Line {
+    fn line(&self, cursor: Cursor, bytes: Result<Vec<u8>, String>) -> Line {
+        let number = cursor.line;
         let trace = trace_id(number, bytes.as_deref().unwrap_or_default());
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
         let request = text.and_then(|text| if self.envelope { self.message(&trace, &text) } else { self.payload(&trace, text) });
         match request {
-            Ok(submission) => Line { number, trace: Arc::clone(&submission.origin.trace), request: Ok(submission) },
-            Err(why) => Line { number, trace, request: Err(format!("line {number}: {why}")) },
+            Ok(submission) => {
+                let submission = Submission { cursor: Some(cursor), ..submission };
+                Line { number, trace: Arc::clone(&submission.origin.trace), cursor, request: Ok(submission) }
+            }
+            Err(why) => Line { number, trace, cursor, request: Err(format!("line {number}: {why}")) },
         }
     }
 
@@ -247,7 +287,8 @@ mod tests {
     fn lines(text: &str, envelope: bool, payload: usize) -> Vec<(u64, String)> {
         let (tx, mut rx) = mpsc::channel(100);
         let reading = Reading { tenant: "me".into(), envelope, payload };
-        assert!(read_lines(text.as_bytes(), &reading, &Lines(tx)).is_ok());
+        let source = Counted { source: text.as_bytes(), cursor: Cursor { line: 0, offset: 0 } };
+        assert!(read_lines(source, &reading, &Lines(tx)).is_ok());
         std::iter::from_fn(move || rx.blocking_recv())
             .map(|line| {
                 let line = line.unwrap();
@@ -280,6 +321,27 @@ mod tests {
         assert_eq!(read[1].1, format!("me {exact}"));
         assert_eq!(read[2].1, "line 3: it has more than 20 bytes; raise the limit with `budget.payload`");
         assert_eq!(read[3].1, "me 3");
+    }
+
+    #[test]
+    fn reading_goes_on_behind_any_line() {
+        let text = "\u{feff}1\n\n22\r\n\"three\"";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.jsonl");
+        std::fs::write(&path, text).unwrap();
+        let read = |from: Cursor| {
+            let reading = Reading { tenant: "me".into(), envelope: false, payload: 100 };
+            let mut rx = open(&path, reading, from).unwrap();
+            std::iter::from_fn(move || rx.blocking_recv())
+                .map(Result::unwrap)
+                .map(|line| (line.trace, line.cursor))
+                .collect::<Vec<_>>()
+        };
+        let all = read(Cursor { line: 0, offset: 0 });
+        assert_eq!(all.iter().map(|(_, cursor)| (cursor.line, cursor.offset)).collect::<Vec<_>>(), [(1, 5), (3, 10), (4, 17)]);
+        for (index, (_, cursor)) in all.iter().enumerate() {
+            assert_eq!(read(*cursor), all[index + 1..]);
+        }
     }
 
     #[test]

@@ -114,7 +114,9 @@ impl Append {
             }
             Record::Ended(terminal) => Effect::End(terminal.end),
             Record::Delivered { message, cursor } => Effect::Deliver { end: message.is_none(), cursor: *cursor },
-            Record::Started(_) | Record::Done { .. } | Record::Failed { .. } | Record::Retry(_) => Effect::Nothing,
+            Record::Started(_) | Record::Done { .. } | Record::Failed { .. } | Record::Retry(_) | Record::TimeUp { .. } => {
+                Effect::Nothing
+            }
         };
         Ok(Self {
             trace: Arc::clone(trace),

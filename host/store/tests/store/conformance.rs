@@ -44,6 +44,7 @@ fn everything() -> Vec<Entry> {
         Record::Started(at("node", 1)),
         failed(1),
         Record::Retry(at("node", 2)),
+        Record::TimeUp { node: "join".into(), group: 7 },
         rich(Outcome::Outputs(vec![output(odd)])),
         rich(Outcome::Again { memory: payload(odd), tokens_used: 12 }),
         rich(Outcome::Final(payload("\"\\ud83d\\ude00\""))),

@@ -1,0 +1,187 @@
+//! A run with a journal: what it was started with, what of it is done, and whether it may go on with what is here now.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use floe_flow::journal::{Accepted, Pending};
+use floe_flow::{Cursor, End, Entry, Journal, MessageId, Meta, Payload, Record, Terminal, TraceError};
+use floe_sandbox::Plugin;
+use floe_store::{Options, RunInfo, Sqlite};
+use sha2::{Digest, Sha256};
+
+use super::Plan;
+use crate::builder::locate;
+use crate::doctor::locked;
+use crate::file::Flow;
+use crate::{Error, assemble::Assembled};
+
+/// A run's journal.
+#[derive(Debug)]
+pub(crate) struct Durable {
+    pub(crate) journal: Arc<Sqlite>,
+    /// Up to where the input has been accepted.
+    pub(crate) read: Cursor,
+    /// Up to where the output has been written.
+    pub(crate) written: Cursor,
+    /// Traces that go on.
+    pub(crate) unfinished: Vec<Arc<str>>,
+    /// Another process has begun it.
+    pub(crate) goes_on: bool,
+}
+
+impl Durable {
+    /// Opens the plan's journal for what is to be run: a new one, or one that was begun with the same.
+    pub(crate) async fn open(path: &Path, plan: &Plan, assembled: &Assembled) -> Result<Self, Error> {
+        let info = info(plan, assembled)?;
+        let journal = Sqlite::open(path, Options { max_bytes: None }).await.map_err(wrong)?;
+        let known = journal.reader().info().await.map_err(wrong)?;
+        let goes_on = known.is_some();
+        match known {
+            None => journal.start(&info).await.map_err(wrong)?,
+            Some(known) => {
+                let differences = differences(&known, &info);
+                if !differences.is_empty() && !plan.migrate {
+                    let shown = path.display();
+                    let message = format!("`{shown}` was begun with something else: {}", differences.join("; "));
+                    let help = format!(
+                        "put that back and go on with `floe resume {shown}`; --migrate goes on with what is here now; another --journal begins anew"
+                    );
+                    return Err(Error::wrong(message).with_help(help));
+                }
+                if !differences.is_empty() {
+                    journal.restart(&info).await.map_err(wrong)?;
+                }
+            }
+        }
+        for (plugin, file) in components(&plan.flow, &assembled.plugins) {
+            let bytes =
+                std::fs::read(&file).map_err(|error| Error::wrong(format!("cannot read `{}`: {error}", file.display())))?;
+            journal.put_component(&plugin.digest, bytes).await.map_err(wrong)?;
+        }
+        let start = Cursor { line: 0, offset: 0 };
+        let read = journal.reader().input_cursor().await.map_err(wrong)?.unwrap_or(start);
+        let written = journal.reader().output_cursor().await.map_err(wrong)?.unwrap_or(start);
+        let unfinished = journal.unfinished().await.map_err(|error| Error::wrong(error.to_string()))?;
+        Ok(Self { journal: Arc::new(journal), read, written, unfinished, goes_on })
+    }
+
+    /// The record that a line has been written.
+    pub(crate) fn deliver(&self, trace: &Arc<str>, message: Option<MessageId>, cursor: Cursor) -> Pending<()> {
+        self.journal.append(trace, entry(Record::Delivered { message, cursor: Some(cursor) }))
+    }
+
+    /// The records of a line that is no request: it is accepted, and has failed.
+    pub(crate) fn refuse(&self, trace: &Arc<str>, tenant: &Arc<str>, cursor: Cursor, error: &TraceError) -> Pending<()> {
+        let accepted = Accepted {
+            tenant: Arc::clone(tenant),
+            user: None,
+            session: None,
+            caller: None,
+            payload: Payload::from(serde_json::Value::Null),
+            meta: Meta::default(),
+            topic: None,
+            priority: 0,
+            deadline_ms: None,
+            cursor: Some(cursor),
+        };
+        let accepted = self.journal.append(trace, entry(Record::Accepted(Box::new(accepted))));
+        let terminal = Terminal { end: End::Failed, outputs: 0, error: Some(error.clone()) };
+        let ended = self.journal.append(trace, entry(Record::Ended(terminal)));
+        Box::pin(async move {
+            // An id that is there already fails here; the second record answers for both otherwise.
+            accepted.await?;
+            ended.await
+        })
+    }
+}
+
+/// Now, and nothing about events.
+pub(crate) fn entry(record: Record) -> Entry {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Entry { at_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX), seq: 0, record }
+}
+
+pub(crate) fn wrong(error: floe_store::Error) -> Error {
+    Error::wrong(error.to_string())
+}
+
+/// The components that run, with their files.
+fn components<'p>(flow: &Flow, plugins: &'p [Plugin]) -> Vec<(&'p Plugin, PathBuf)> {
+    let located = |plugin: &'p Plugin| {
+        let source = &flow.file.plugins.get(&plugin.name)?.source;
+        Some((plugin, locate(flow, &plugin.name, source).ok()?.file))
+    };
+    plugins.iter().filter_map(located).collect()
+}
+
+fn info(plan: &Plan, assembled: &Assembled) -> Result<RunInfo, Error> {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let input = plan.input.as_deref().filter(|path| *path != Path::new("-"));
+    let digest = input.map(digest).transpose()?;
+    let plugins = assembled.plugins.iter().map(|plugin| floe_store::Plugin {
+        name: plugin.name.clone(),
+        digest: plugin.digest.clone(),
+        source: plan.flow.file.plugins.get(&plugin.name).map_or_else(String::new, |config| config.source.clone()),
+    });
+    Ok(RunInfo {
+        flow: plan.flow.text().to_string(),
+        flow_path: absolute(Path::new(plan.flow.path())),
+        set: plan.set.clone(),
+        tenant: plan.tenant.clone(),
+        envelope: plan.envelope,
+        input: input.map(absolute),
+        input_digest: digest.as_ref().map(|(digest, _)| digest.clone()),
+        input_size: digest.map(|(_, size)| size),
+        output: plan.output.as_deref().map(absolute),
+        engine: format!("floe {}, wasmtime {}", env!("CARGO_PKG_VERSION"), locked("wasmtime").unwrap_or("unknown")),
+        plugins: plugins.collect(),
+    })
+}
+
+/// The SHA-256 of a file and its size.
+fn digest(path: &Path) -> Result<(String, u64), Error> {
+    let read = || {
+        let mut hash = Sha256::new();
+        let size = std::io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
+        Ok((format!("{:x}", hash.finalize()), size))
+    };
+    read().map_err(|error: std::io::Error| Error::wrong(format!("cannot read the input `{}`: {error}", path.display())))
+}
+
+/// What is not as it was when the run was begun, one clause each.
+fn differences(then: &RunInfo, now: &RunInfo) -> Vec<String> {
+    let mut all = Vec::new();
+    let path = |path: &Option<String>, none: &str| path.as_ref().map_or_else(|| none.to_owned(), |path| format!("`{path}`"));
+    if then.flow_path != now.flow_path {
+        all.push(format!("the flow was `{}` and is `{}`", then.flow_path, now.flow_path));
+    } else if then.flow != now.flow {
+        all.push(format!("`{}` has changed", now.flow_path));
+    }
+    if then.set != now.set {
+        all.push(format!("--set was [{}] and is [{}]", then.set.join(", "), now.set.join(", ")));
+    }
+    if then.tenant != now.tenant {
+        all.push(format!("--tenant was `{}` and is `{}`", then.tenant, now.tenant));
+    }
+    if then.envelope != now.envelope {
+        all.push(format!("--envelope was {} and is {}", then.envelope, now.envelope));
+    }
+    if then.input != now.input {
+        let none = "standard input";
+        all.push(format!("the input was {} and is {}", path(&then.input, none), path(&now.input, none)));
+    } else if (&then.input_digest, then.input_size) != (&now.input_digest, now.input_size) {
+        all.push(format!("the input {} has changed", path(&now.input, "")));
+    }
+    if then.output != now.output {
+        let none = "standard output";
+        all.push(format!("the output was {} and is {}", path(&then.output, none), path(&now.output, none)));
+    }
+    for plugin in &now.plugins {
+        let before = then.plugins.iter().find(|before| before.name == plugin.name);
+        if let Some(before) = before.filter(|before| before.digest != plugin.digest) {
+            all.push(format!("plugin `{}` was {} and is {}", plugin.name, before.digest, plugin.digest));
+        }
+    }
+    all
+}

@@ -10,7 +10,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use floe_flow::journal::{Entry, Journal, JournalError, Pending};
+use floe_flow::journal::{Entry, Journal, JournalError, Pending, Record};
+use serde::Deserialize;
 use sqlx::{SqliteConnection, query_as};
 use tokio::sync::Mutex;
 
@@ -127,7 +128,7 @@ impl Reader {
         let rows = select.fetch_all(&mut *self.connection.lock().await).await;
         let rows = rows.map_err(|error| self.file.failed(&error))?;
         let entries = rows.into_iter().map(|(at_ms, seq, body)| {
-            let record = serde_json::from_str(&body).map_err(|error| self.file.not_read(trace, &error))?;
+            let record = record(&body).map_err(|error| self.file.not_read(trace, &error))?;
             Ok(Entry { at_ms: unsigned(at_ms), seq: unsigned(seq), record })
         });
         entries.collect()
@@ -140,6 +141,37 @@ impl Reader {
         let rows = rows.map_err(|error| self.file.failed(&error))?;
         Ok(rows.into_iter().map(|(name,)| name.into()).collect())
     }
+}
+
+/// Levels of a record's text: 127 of what came from outside, and what a record puts around that.
+const MAX_DEPTH: usize = 160;
+
+/// A record, from its text. serde_json reads 127 levels, as many as a guest may send; one that is in a record is deeper.
+fn record(body: &str) -> Result<Record, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(body);
+    if depth(body) <= MAX_DEPTH {
+        deserializer.disable_recursion_limit();
+    }
+    let record = Record::deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(record)
+}
+
+/// Levels of a JSON text.
+fn depth(text: &str) -> usize {
+    let (mut now, mut most, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => now += 1,
+            b']' | b'}' if !quoted => now = now.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(now);
+    }
+    most
 }
 
 /// SQLite's integers are signed. No clock, counter or file gets beyond them.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use floe_flow::journal::Record;
 use sqlx::query_as;
 
-use super::{Reader, unsigned};
+use super::{Reader, record, unsigned};
 use crate::Error;
 
 /// Which traces.
@@ -110,7 +110,7 @@ impl Reader {
         let select = query_as::<_, (String, String, i64, String, String)>(select).bind(limit);
         let rows = select.fetch_all(&mut *self.connection.lock().await).await.map_err(|error| self.file.failed(&error))?;
         let letters = rows.into_iter().map(|(name, tenant, ended_ms, end, body)| {
-            let record = serde_json::from_str(&body).map_err(|error| self.file.not_read(&name, &error))?;
+            let record = record(&body).map_err(|error| self.file.not_read(&name, &error))?;
             let error = if let Record::Ended(terminal) = record { terminal.error } else { None };
             let (code, message, node, attempt) = match error {
                 Some(error) => (error.code, error.message, error.node, error.attempt),

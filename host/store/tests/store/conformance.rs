@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use floe_flow::journal::{Accepted, Entry, Journal, JournalError, Record};
-use floe_flow::{End, MessageId, Outcome, Receipt};
+use floe_flow::{End, Failure, FailureKind, MessageId, Outcome, Receipt};
 use floe_store::Memory;
 use tempfile::TempDir;
 
@@ -87,6 +87,19 @@ async fn a_payload_keeps_its_bytes() {
             other => panic!("{other:?}"),
         });
         assert_eq!(found.collect::<Vec<_>>(), texts);
+    }
+}
+
+/// What a guest sends along may be as deep as it is read, and a record wraps it.
+#[tokio::test]
+async fn the_deepest_text_of_a_guest_comes_back() {
+    let deep = format!("{}\"[[\\\"[\"{}", "[".repeat(127), "]".repeat(127));
+    let detail = serde_json::from_str(&deep).unwrap();
+    let failure = Failure { detail: Some(detail), ..Failure::new(FailureKind::Internal, "m") };
+    let failed = Record::Failed { at: at("node", 1), failure, receipt: Receipt::default(), streams: [].into() };
+    for (journal, _dir) in journals().await {
+        append(&*journal, "t", vec![accept(), done(&deep), failed.clone()]).await;
+        assert_eq!(journal.load("t").await.unwrap(), [entry(1, accept()), entry(2, done(&deep)), entry(3, failed.clone())]);
     }
 }
 

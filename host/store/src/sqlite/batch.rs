@@ -2,6 +2,19 @@
 //!
 //! A statement costs a change of threads, so each writes many rows: as many as the largest power of two that fits, up to
 //! [`ROWS`], which makes eight texts to prepare and few statements for any number of rows.
+//!
+//! How records are kept was measured with 100 000 bodies of 1000 bytes, 20 a trace, 256 traces interleaved, 256 a commit, through
+//! SQLite's C interface on two shared cores (pages of 8 KiB; of 4 KiB in brackets):
+//!
+//! | table | records/s | file |
+//! |---|---|---|
+//! | growing integer, index on the trace: as it is here | 153 000 (110 000) | 101 MB (122 MB) |
+//! | growing integer, no index | 143 000 (125 000) | 106 MB (126 MB) |
+//! | `(trace, n) WITHOUT ROWID` | 36 000 (20 000) | 121 MB (465 MB) |
+//! | `trace << 24 \| n` as the integer | 36 000 (42 000) | 125 MB (131 MB) |
+//!
+//! With all that a journal does beside (JSON, answers, ids, ends, cursors), 256 appends at once come to 41 000 to 92 000 a second
+//! while another build runs, 4096 to 63 000 to 95 000, and one at a time, each with its own commit, to 1 000 to 3 000.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;

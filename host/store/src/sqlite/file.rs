@@ -27,8 +27,9 @@ const PAGE: u32 = 8192;
 /// them all.
 const CHECKPOINT: u32 = 2000;
 
-/// Until a lock of SQLite's own comes free: a checkpoint of a large log on a slow disk.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Until a lock of SQLite's own comes free. Writers are kept out by `FILE.lock`, so it is a reader's for a moment; records wait
+/// as long when the log is to be emptied.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A journal's file.
 #[derive(Debug)]

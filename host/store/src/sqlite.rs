@@ -67,7 +67,7 @@ impl Sqlite {
     /// [`Error::Foreign`] and [`Error::Newer`] leave the file as it is; [`Error::Taken`] if another process has it open for
     /// writing, by a lock on `FILE.lock`.
     pub async fn open(path: &Path, options: Options) -> Result<Self, Error> {
-        let (file, lock) = file::prepare(path, options)?;
+        let (file, lock) = file::prepare(path, options).await?;
         let file = Arc::new(file);
         let mut connection = file.connect(Access::Write).await?;
         file.migrate(&mut connection).await?;

@@ -57,20 +57,57 @@ pub(super) enum Access {
 }
 
 /// Finds or makes the file, and takes its lock.
-pub(super) fn prepare(path: &Path, options: Options) -> Result<(JournalFile, Lock), Error> {
-    match private().create_new(true).open(path) {
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(cannot("create", path, &error)),
-    }
+pub(super) async fn prepare(path: &Path, options: Options) -> Result<(JournalFile, Lock), Error> {
+    let lock = match fs::metadata(path) {
+        Ok(metadata) if metadata.len() > 0 || !metadata.is_file() => None,
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(cannot("open", path, &error)),
+        _ => Some(make(path, options).await?),
+    };
     let mut file = find(path)?;
     file.options = options;
     if fs::metadata(&file.real).map_err(|error| cannot("open", path, &error))?.permissions().readonly() {
         let remedy = "make it writable (chmod u+w), or name another file";
         return Err(Error::Unusable(format!("the journal `{}` is read-only; {remedy}", path.display())));
     }
-    let lock = file.lock()?;
+    let lock = match lock {
+        Some(lock) => lock,
+        None => file.lock()?,
+    };
     Ok((file, lock))
+}
+
+/// Makes a journal under another name and gives it its own when it is whole: a process that dies meanwhile leaves nothing that
+/// looks like somebody else's file.
+async fn make(path: &Path, options: Options) -> Result<Lock, Error> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let folder = fs::canonicalize(folder).map_err(|error| cannot("create", path, &error))?;
+    let name = path.file_name().ok_or_else(|| Error::Foreign(path.to_owned()))?;
+    // An empty file may be a link to where the journal is wanted.
+    let real = fs::canonicalize(path).unwrap_or_else(|_| folder.join(name));
+    let lock = JournalFile { path: path.to_owned(), real: real.clone(), options }.lock()?;
+    if fs::metadata(&real).is_ok_and(|metadata| metadata.len() > 0) {
+        // Another process was faster, and has gone again.
+        return Ok(lock);
+    }
+    let mut unfinished = real.clone().into_os_string();
+    unfinished.push(".new");
+    for left in ["", "-journal"] {
+        let mut name = unfinished.clone();
+        name.push(left);
+        match fs::remove_file(&name) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(cannot("create", path, &error)),
+            _ => {}
+        }
+    }
+    private().create_new(true).open(&unfinished).map_err(|error| cannot("create", path, &error))?;
+    let file = JournalFile { path: path.to_owned(), real: unfinished.clone().into(), options };
+    let mut connection = file.connect(Access::Write).await?;
+    file.bring_to_format(&mut connection, 0).await?;
+    connection.close().await.map_err(|error| file.failed(&error))?;
+    fs::rename(&unfinished, &real).map_err(|error| cannot("create", path, &error))?;
+    // The new name is on the disk as well; not every system can say so.
+    let _ = File::open(&folder).and_then(|folder| folder.sync_all());
+    Ok(lock)
 }
 
 /// Finds the file, and refuses what is no journal before SQLite sees it. An empty file is a journal that is not there yet.
@@ -141,17 +178,7 @@ impl JournalFile {
     pub(super) async fn migrate(&self, connection: &mut SqliteConnection) -> Result<(), Error> {
         let format = self.format(connection).await?;
         if format < FORMAT {
-            // Before the log is switched on, so that the file's own header says what it is from the first transaction on.
-            let migrated = async {
-                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-                for migration in &MIGRATIONS[format as usize..] {
-                    raw_sql(*migration).execute(&mut *transaction).await?;
-                }
-                let mark = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}");
-                raw_sql(AssertSqlSafe(mark)).execute(&mut *transaction).await?;
-                transaction.commit().await
-            };
-            migrated.await.map_err(|error| self.failed(&error))?;
+            self.bring_to_format(connection, format).await?;
         }
         let mode: Result<String, _> = query_scalar("PRAGMA journal_mode = WAL").fetch_one(connection).await;
         match mode.map_err(|error| self.failed(&error))? {
@@ -161,6 +188,19 @@ impl JournalFile {
                 self.path.display()
             ))),
         }
+    }
+
+    async fn bring_to_format(&self, connection: &mut SqliteConnection, from: u32) -> Result<(), Error> {
+        let migrated = async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            for migration in &MIGRATIONS[from as usize..] {
+                raw_sql(*migration).execute(&mut *transaction).await?;
+            }
+            let mark = format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}");
+            raw_sql(AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+            transaction.commit().await
+        };
+        migrated.await.map_err(|error| self.failed(&error))
     }
 
     /// Refuses a format that is not this floe's: a reader changes nothing.

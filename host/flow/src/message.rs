@@ -40,10 +40,14 @@ struct Json {
 pub struct NotJson(#[from] pub serde_json::Error);
 
 impl Payload {
-    /// Takes JSON text as it stands, after checking that it is JSON of at most 127 levels and of at most [`MAX_PARSED`] bytes
+    /// Takes JSON text as it stands, but for white space around it, after checking that it is JSON of at most 127 levels and of at most [`MAX_PARSED`] bytes
     /// once it is parsed.
     pub fn parse(text: impl Into<Box<str>>) -> Result<Self, NotJson> {
-        let text = text.into();
+        let mut text = text.into();
+        let trimmed = text.trim_matches([' ', '\t', '\n', '\r']);
+        if trimmed.len() < text.len() {
+            text = trimmed.into();
+        }
         let weight = Cell::new(0);
         let mut deserializer = serde_json::Deserializer::from_str(&text);
         (&Check(&weight)).deserialize(&mut deserializer)?;

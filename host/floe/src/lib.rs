@@ -39,6 +39,7 @@ pub mod cli;
 pub mod doctor;
 mod error;
 pub mod file;
+pub mod history;
 pub mod new;
 pub mod plugin;
 pub mod run;

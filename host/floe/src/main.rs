@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use floe::cli::{BenchCommand, Cli, Command, PluginCommand};
 use floe::settings::Settings;
-use floe::{Error, Exit, bench, builder, doctor, new, plugin, run, schema, validate, viz};
+use floe::{Error, Exit, bench, builder, doctor, history, new, plugin, run, schema, validate, viz};
 use tokio::time::Instant;
 
 fn main() -> ExitCode {
@@ -39,6 +39,12 @@ fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Err
         }
         Command::Run(args) => run::run(args, settings, started),
         Command::Resume(args) => run::resume(args, settings, started),
+        Command::Traces(args) => history::traces(args),
+        Command::History(args) => history::history(args),
+        Command::DeadLetters(args) => history::dead_letters(args),
+        Command::Retry(args) => history::retry(args, settings, started),
+        Command::Resolve(args) => history::resolve(args),
+        Command::Purge(args) => history::purge(args),
         Command::Plugin(PluginCommand::Inspect(args)) => plugin::inspect_file(args, settings),
         Command::Plugin(PluginCommand::Call(args)) => plugin::call(args, settings),
         Command::Bench(BenchCommand::Hop(args)) => bench::hop(args, settings),

@@ -3,7 +3,7 @@
 //! The main thread submits and reads results; nodes and guests run on the sandbox's threads; input, output and events have a
 //! thread each. Every stage is bounded by the one behind it.
 
-mod durable;
+pub(crate) mod durable;
 mod input;
 mod interrupt;
 mod log;

@@ -32,7 +32,7 @@ pub(crate) struct Durable {
 
 impl Durable {
     /// Opens the plan's journal for what is to be run: a new one, or one that was begun with the same.
-    pub(crate) async fn open(path: &Path, plan: &Plan, assembled: &Assembled) -> Result<Self, Error> {
+    pub(super) async fn open(path: &Path, plan: &Plan, assembled: &Assembled) -> Result<Self, Error> {
         let info = info(plan, assembled)?;
         let journal = Sqlite::open(path, Options { max_bytes: None }).await.map_err(wrong)?;
         let known = journal.reader().info().await.map_err(wrong)?;

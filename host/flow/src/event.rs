@@ -7,15 +7,20 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::graph::NodeIndex;
 use crate::message::{MessageId, Meta};
 use crate::node::{FailureKind, Receipt};
-use crate::trace::Terminal;
+use crate::policy::OnFailure;
+use crate::trace::{State, Terminal, TraceError};
 
 /// One thing that happened.
 #[derive(Debug, Clone, Serialize)]
 pub struct Event {
     /// The trace it happened to.
     pub trace: Arc<str>,
+    /// Whose trace it is. In JSON only `accepted` says it: a reader of a file sees that event first.
+    #[serde(skip)]
+    pub tenant: Arc<str>,
     /// Counts the trace's events from 0, without gaps.
     pub seq: u64,
     /// Microseconds since the flow started.
@@ -23,6 +28,27 @@ pub struct Event {
     /// What happened.
     #[serde(flatten)]
     pub kind: EventKind,
+}
+
+/// How busy a trace was at an event of one of its nodes (the figures of spec items 86 to 88).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Load {
+    /// Messages of the trace that are on their way, the event's own included. Each counts until all that follows from it has been
+    /// sent; those that a join has gathered do not count.
+    pub pending: u64,
+    /// Attempts of the trace under way: a starting one is counted, an ended one is not.
+    pub running: usize,
+    /// Messages of the trace that wait at the node for a slot.
+    pub queued: usize,
+    /// Emissions of the node that wait in the trace for room further on.
+    pub waiting: u32,
+}
+
+impl Load {
+    pub(crate) fn of(state: &State, node: NodeIndex) -> Self {
+        let place = &state.nodes[node];
+        Self { pending: state.live, running: state.running, queued: place.queue.len(), waiting: place.blocked }
+    }
 }
 
 /// Everything that can happen to a trace (spec items 86 to 89, completed as W15 asks).
@@ -45,6 +71,9 @@ pub enum EventKind {
         node: Arc<str>,
         /// Which.
         message: MessageId,
+        /// How busy the trace is; `queued` counts this message.
+        #[serde(flatten)]
+        load: Load,
     },
     /// A message waits in its trace until there is room at the node that it goes to.
     Blocked {
@@ -52,6 +81,11 @@ pub enum EventKind {
         node: Arc<str>,
         /// Which.
         message: MessageId,
+        /// Where it comes from: this node starts nothing more for the trace until its messages have room.
+        from: Arc<str>,
+        /// How busy the trace is and that node; `waiting` counts this message.
+        #[serde(flatten)]
+        load: Load,
     },
     /// An attempt began.
     Started {
@@ -61,10 +95,11 @@ pub enum EventKind {
         message: MessageId,
         /// From 1.
         attempt: u32,
-        /// Messages of the trace that are on their way, this one included.
-        pending: u64,
+        /// How busy the trace is.
+        #[serde(flatten)]
+        load: Load,
     },
-    /// An attempt succeeded and its emissions are out.
+    /// An attempt succeeded; what it emitted follows in the same step.
     Succeeded {
         /// Which node.
         node: Arc<str>,
@@ -74,10 +109,13 @@ pub enum EventKind {
         attempt: u32,
         /// From start to end, in microseconds.
         latency_us: u64,
-        /// Emissions.
+        /// Emissions; with none, this branch ends here.
         emitted: usize,
         /// What it used.
         receipt: Receipt,
+        /// How busy the trace is, before the emissions.
+        #[serde(flatten)]
+        load: Load,
     },
     /// An attempt failed; its emissions are dropped.
     Failed {
@@ -87,14 +125,22 @@ pub enum EventKind {
         message: MessageId,
         /// From 1.
         attempt: u32,
+        /// Attempts that the node's policy allows.
+        max_attempts: u32,
         /// From start to end, in microseconds.
         latency_us: u64,
+        /// The node's time-out for one attempt, in milliseconds, if it has one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
         /// The class.
         code: FailureKind,
         /// For people.
         error: String,
         /// What it used.
         receipt: Receipt,
+        /// How busy the trace is.
+        #[serde(flatten)]
+        load: Load,
     },
     /// The attempt with this number will follow after a pause.
     Retry {
@@ -104,8 +150,17 @@ pub enum EventKind {
         message: MessageId,
         /// The upcoming one.
         attempt: u32,
+        /// Attempts that the node's policy allows.
+        max_attempts: u32,
         /// The pause, in milliseconds.
         pause_ms: u64,
+        /// The class of the failure before it.
+        code: FailureKind,
+        /// That failure, for people.
+        error: String,
+        /// How busy the trace is.
+        #[serde(flatten)]
+        load: Load,
     },
     /// No attempt is left; the policy decides what the failure means.
     GaveUp {
@@ -113,8 +168,17 @@ pub enum EventKind {
         node: Arc<str>,
         /// At which message.
         message: MessageId,
+        /// The last attempt.
+        attempt: u32,
+        /// Attempts that the node's policy allows: more than were made, if the policy does not retry this class.
+        max_attempts: u32,
+        /// What the trace's terminal, or the node that the failure travels to, will say of it.
+        error: TraceError,
         /// `fail`, `drop`, or the node that the failure travels to.
         then: String,
+        /// How busy the trace is.
+        #[serde(flatten)]
+        load: Load,
     },
     /// A message ended in a `discard` node.
     Discarded {
@@ -190,6 +254,10 @@ pub enum EventKind {
     Ending {
         /// The name of the terminal.
         why: &'static str,
+        /// Messages of the trace that were on their way and are dropped.
+        pending: u64,
+        /// Attempts under way that are being stopped; the end follows the last one.
+        running: usize,
     },
     /// The trace ended; nothing follows.
     Ended {
@@ -230,6 +298,19 @@ impl EventKind {
 pub trait Observer: Send + Sync + Debug {
     /// Called in the order of the trace's sequence, while the trace stands still: hand the event on and return.
     fn observe(&self, event: Event);
+}
+
+/// What an [`EventKind::GaveUp`] says of a policy.
+pub(crate) fn then(policy: &OnFailure) -> String {
+    match policy {
+        OnFailure::Fail => "fail".to_owned(),
+        OnFailure::Drop => "drop".to_owned(),
+        OnFailure::To(target) => target.clone(),
+    }
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(crate) fn micros(time: Duration) -> u64 {

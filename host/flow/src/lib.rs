@@ -47,7 +47,7 @@ pub mod testkit;
 mod trace;
 
 pub use context::{Chunk, Context, Origin, Remaining};
-pub use event::{Event, EventKind, Observer};
+pub use event::{Event, EventKind, Load, Observer};
 pub use flow::{Budget, Config, Error, Flow, Offered, Submission};
 pub use graph::{Graph, Kind, Problem};
 pub use handle::Handle;

@@ -388,7 +388,8 @@ impl Trace {
             return;
         }
         let at_us = micros(self.flow.started.elapsed());
-        let event = Event { trace: Arc::clone(&self.origin.trace), seq, at_us, kind: kind() };
+        let Origin { trace, tenant, .. } = &self.origin;
+        let event = Event { trace: Arc::clone(trace), tenant: Arc::clone(tenant), seq, at_us, kind: kind() };
         // An observer that panics must not leave the trace without an end.
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
     }

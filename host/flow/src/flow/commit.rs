@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use crate::context::Part;
-use crate::event::{EventKind, micros};
+use crate::event::{self, EventKind, Load, micros, millis};
 use crate::graph::{EdgeIndex, Node, NodeIndex};
 use crate::journal::Pending;
 use crate::message::Payload;
@@ -204,14 +204,19 @@ impl Step<'_> {
     fn failed(&mut self, attempt: &Attempt, failure: &Failure) {
         let Attempt { job, receipt, latency, .. } = attempt;
         let name = &self.node(job.node).name;
-        self.event(|| EventKind::Failed {
+        let node = self.node(job.node);
+        let (message, attempt) = (job.envelope.message.id, job.envelope.attempt);
+        self.event_at(job.node, |load| EventKind::Failed {
             node: Arc::clone(name),
-            message: job.envelope.message.id,
-            attempt: job.envelope.attempt,
+            message,
+            attempt,
+            max_attempts: node.policy.retries.saturating_add(1),
             latency_us: micros(*latency),
+            timeout_ms: node.policy.timeout.map(millis),
             code: failure.kind,
             error: failure.message.clone(),
             receipt: *receipt,
+            load,
         });
     }
 
@@ -225,13 +230,14 @@ impl Step<'_> {
         };
         let count = emitted.len() + returned.len();
         let name = &node.name;
-        self.event(|| EventKind::Succeeded {
+        self.event_at(job.node, |load| EventKind::Succeeded {
             node: Arc::clone(name),
             message: message.id,
             attempt,
             latency_us: micros(latency),
             emitted: count,
             receipt,
+            load,
         });
         self.state.keep_pieces(job.node, message.id);
         self.state.nodes[job.node].busy -= 1;
@@ -260,6 +266,7 @@ impl Step<'_> {
         let node = self.node(job.node);
         let name = &node.name;
         let (id, attempt) = (job.envelope.message.id, job.envelope.attempt);
+        let max_attempts = node.policy.retries.saturating_add(1);
         self.after.superseded.extend(self.trace.supersede_pieces(self.state, job.node, id, attempt));
         // A call that ran out of the budget's fuel is not the node's fault.
         self.check_fuel();
@@ -270,31 +277,38 @@ impl Step<'_> {
         if retries_left && node.policy.retry_on.contains(&failure.kind) {
             let pause = node.policy.backoff.pause(attempt, &self.trace.origin.trace, job.envelope.message.id);
             let pause = pause.max(failure.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER));
-            self.event(|| EventKind::Retry {
+            self.event_at(job.node, |load| EventKind::Retry {
                 node: Arc::clone(name),
                 message: id,
                 attempt: attempt + 1,
-                pause_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                max_attempts,
+                pause_ms: millis(pause),
+                code: failure.kind,
+                error: failure.message,
+                load,
             });
             let envelope = Envelope { attempt: attempt + 1, on: None, ..job.envelope };
             self.after.parked.push((Job { envelope, ..job }, pause));
             return;
         }
         self.state.nodes[job.node].busy -= 1;
-        let then = match &node.policy.on_failure {
-            OnFailure::Fail => "fail".to_owned(),
-            OnFailure::Drop => "drop".to_owned(),
-            OnFailure::To(target) => target.clone(),
-        };
-        self.event(|| EventKind::GaveUp { node: Arc::clone(name), message: id, then });
-        self.give_up(job, failure);
+        let error = TraceError::at(name, attempt, failure);
+        self.event_at(job.node, |load| EventKind::GaveUp {
+            node: Arc::clone(name),
+            message: id,
+            attempt,
+            max_attempts,
+            error: error.clone(),
+            then: event::then(&node.policy.on_failure),
+            load,
+        });
+        self.give_up(job, error);
     }
 
     /// The last attempt failed: the policy decides what that means.
-    pub(super) fn give_up(&mut self, job: Job, failure: Failure) {
+    pub(super) fn give_up(&mut self, job: Job, error: TraceError) {
         let node = self.node(job.node);
-        let Envelope { message, lineage, attempt, .. } = job.envelope;
-        let error = TraceError::at(&node.name, attempt, failure);
+        let Envelope { message, lineage, .. } = job.envelope;
         match (&node.policy.on_failure, node.on_failure) {
             (OnFailure::To(_), Some(edge)) => {
                 let text = format!("{{\"error\":{},\"payload\":{}}}", json!(error), message.payload.text());
@@ -368,6 +382,14 @@ impl Step<'_> {
 impl<'a> Step<'a> {
     pub(super) fn event(&mut self, kind: impl FnOnce() -> EventKind) {
         self.trace.event(self.state, kind);
+    }
+
+    /// An event of a node, with how busy the trace is; counted only if somebody observes.
+    pub(super) fn event_at(&mut self, node: NodeIndex, kind: impl FnOnce(Load) -> EventKind) {
+        if self.flow.config.observer.is_some() {
+            let load = Load::of(self.state, node);
+            self.trace.event(self.state, || kind(load));
+        }
     }
 
     pub(super) fn node(&self, node: NodeIndex) -> &'a Node {

@@ -136,19 +136,24 @@ impl Step<'_> {
         let id = envelope.message.id;
         if let Some(edge) = edge {
             if held_back || !self.enter_edge(edge) {
-                self.event(|| EventKind::Blocked { node: Arc::clone(name), message: id });
                 self.hold_back(edge, envelope);
+                let sender = self.sender(edge);
+                let from = &self.node(sender).name;
+                self.event_at(sender, |load| {
+                    let (node, from) = (Arc::clone(name), Arc::clone(from));
+                    EventKind::Blocked { node, message: id, from, load }
+                });
                 return;
             }
             envelope.on = Some(edge);
         }
-        self.event(|| EventKind::Queued { node: Arc::clone(name), message: id });
         let queue = &mut self.state.nodes[node].queue;
         if queue.is_empty() {
             // Most traces have one message at a node: room for one, not for the four that a first push would take.
             queue.reserve_exact(1);
         }
         queue.push_back(envelope);
+        self.event_at(node, |load| EventKind::Queued { node: Arc::clone(name), message: id, load });
         self.line_up(node);
     }
 
@@ -336,12 +341,11 @@ impl Step<'_> {
         self.state.running += 1;
         self.state.nodes[node].busy += 1;
         let name = &self.node(node).name;
-        let pending = self.state.live;
-        self.event(|| EventKind::Started {
+        self.event_at(node, |load| EventKind::Started {
             node: Arc::clone(name),
             message: envelope.message.id,
             attempt: envelope.attempt,
-            pending,
+            load,
         });
         self.after.start(Job { trace: Arc::clone(self.trace), node, envelope });
     }

@@ -48,7 +48,8 @@ impl Step<'_> {
         if !matches!(self.state.phase, Phase::Running) {
             return false;
         }
-        self.event(|| EventKind::Ending { why: terminal.end.name() });
+        let (pending, running) = (self.state.live, self.state.running);
+        self.event(|| EventKind::Ending { why: terminal.end.name(), pending, running });
         self.state.phase = Phase::Ending(Box::new(terminal));
         self.trace.cancelled.cancel();
         for (place, slots) in self.state.nodes.iter_mut().zip(&self.flow.slots) {

@@ -9,6 +9,7 @@ mod framing;
 mod graphs;
 mod joins;
 mod journal;
+mod observers;
 mod policies;
 mod properties;
 mod rooms;

@@ -91,7 +91,7 @@ async fn make(path: &Path, options: Options) -> Result<Lock, Error> {
     }
     let mut unfinished = real.clone().into_os_string();
     unfinished.push(".new");
-    for left in ["", "-journal"] {
+    for left in ["", "-journal", "-wal", "-shm"] {
         let mut name = unfinished.clone();
         name.push(left);
         match fs::remove_file(&name) {
@@ -103,6 +103,7 @@ async fn make(path: &Path, options: Options) -> Result<Lock, Error> {
     let file = JournalFile { path: path.to_owned(), real: unfinished.clone().into(), options };
     let mut connection = file.connect(Access::Write).await?;
     file.bring_to_format(&mut connection, 0).await?;
+    file.switch_log_on(&mut connection).await?;
     connection.close().await.map_err(|error| file.failed(&error))?;
     fs::rename(&unfinished, &real).map_err(|error| cannot("create", path, &error))?;
     // The new name is on the disk as well; not every system can say so.
@@ -180,6 +181,10 @@ impl JournalFile {
         if format < FORMAT {
             self.bring_to_format(connection, format).await?;
         }
+        self.switch_log_on(connection).await
+    }
+
+    async fn switch_log_on(&self, connection: &mut SqliteConnection) -> Result<(), Error> {
         let mode: Result<String, _> = query_scalar("PRAGMA journal_mode = WAL").fetch_one(connection).await;
         match mode.map_err(|error| self.failed(&error))? {
             mode if mode == "wal" => Ok(()),

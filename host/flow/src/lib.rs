@@ -36,6 +36,7 @@ pub mod journal;
 mod map;
 mod message;
 mod node;
+pub mod observe;
 mod policy;
 mod rooms;
 mod router;
@@ -56,6 +57,7 @@ pub use journal::{Accepted, At, Cursor, Entry, Journal, JournalError, Record};
 pub use map::{DEFAULT_MAP_CONCURRENCY, MapNode};
 pub use message::{MAX_PARSED, Message, MessageId, Meta, NotJson, Payload};
 pub use node::{Call, Failure, FailureKind, Invoke, NodeSpec, Outcome, Output, Receipt, Report, SideEffect, native};
+pub use observe::{Buffered, DEFAULT_BUFFERED_EVENTS, Losses, Several};
 pub use policy::{
     Backoff, DEFAULT_BACKOFF, DEFAULT_BACKOFF_CAP, DEFAULT_BACKOFF_FACTOR, DEFAULT_RETRIES, DEFAULT_RETRY_ON, DEFAULT_TURNS,
     MAX_RETRY_AFTER, OnFailure, Policy, Validate,

@@ -35,6 +35,7 @@ mod join;
 pub mod journal;
 mod map;
 mod message;
+pub mod metrics;
 mod node;
 pub mod observe;
 mod policy;
@@ -56,6 +57,7 @@ pub use join::{Join, Late, Members};
 pub use journal::{Accepted, At, Cursor, Entry, Journal, JournalError, Record};
 pub use map::{DEFAULT_MAP_CONCURRENCY, MapNode};
 pub use message::{MAX_PARSED, Message, MessageId, Meta, NotJson, Payload};
+pub use metrics::{Metrics, Sample};
 pub use node::{Call, Failure, FailureKind, Invoke, NodeSpec, Outcome, Output, Receipt, Report, SideEffect, native};
 pub use observe::{Buffered, DEFAULT_BUFFERED_EVENTS, Losses, Several};
 pub use policy::{

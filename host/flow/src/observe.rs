@@ -71,6 +71,19 @@ enum Item {
     Flush(oneshot::Sender<()>),
 }
 
+// === impl Losses ===
+
+impl Losses {
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            full: self.full + other.full,
+            bytes: self.bytes + other.bytes,
+            closed: self.closed + other.closed,
+            panics: self.panics + other.panics,
+        }
+    }
+}
+
 // === impl Several ===
 
 impl Several {

@@ -9,6 +9,7 @@ mod framing;
 mod graphs;
 mod joins;
 mod journal;
+mod metrics;
 mod observers;
 mod policies;
 mod properties;

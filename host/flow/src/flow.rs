@@ -39,6 +39,7 @@ mod log;
 mod restore;
 mod send;
 mod settle;
+mod span;
 
 /// Traces in flight at once; enough to keep a few nodes busy, few enough to look at.
 pub const DEFAULT_IN_FLIGHT: usize = 64;
@@ -469,6 +470,7 @@ impl Shared {
             log: self.config.journal.as_ref().map(|_| Box::default()),
         };
         Arc::new(Trace {
+            span: self.trace_span(&origin),
             origin,
             deadline: own.into_iter().chain(callers).min(),
             started: now,
@@ -534,8 +536,8 @@ impl Shared {
 
     /// Runs a job in a task of its own.
     pub(crate) fn spawn(self: &Arc<Self>, job: Job) {
-        let run = Arc::clone(self).run(job).instrument(debug_span!("node"));
-        self.tasks.spawn_on(run, &self.config.compute);
+        // Without a span of its own: it runs attempts of whatever trace, each in the attempt's span.
+        self.tasks.spawn_on(Arc::clone(self).run(job), &self.config.compute);
     }
 
     /// Runs a job and whatever it makes ready first.
@@ -544,7 +546,7 @@ impl Shared {
             // Lets other tasks have a turn now and then, however long the chain.
             tokio::task::coop::consume_budget().await;
             let started = self.config.observer.is_some().then(Instant::now);
-            let report = caught(self.attempt(&job)).await;
+            let report = self.spanned(&job).await;
             let latency = started.map_or(Duration::ZERO, |started| started.elapsed());
             match self.finish(job, report, latency).await {
                 Some(next) => job = next,

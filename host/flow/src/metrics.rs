@@ -169,7 +169,12 @@ impl State {
                 self.leave(&event.trace);
             }
             EventKind::Ending { .. } => self.stop(&event.trace),
-            EventKind::Discarded { .. } | EventKind::Joined { .. } | EventKind::Progress { .. } => {}
+            EventKind::Resumed { .. } => self.enter(&event.trace, tenant),
+            EventKind::Discarded { .. }
+            | EventKind::Joined { .. }
+            | EventKind::Late { .. }
+            | EventKind::Superseded { .. }
+            | EventKind::Progress { .. } => {}
         }
     }
 

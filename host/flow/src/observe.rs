@@ -238,7 +238,10 @@ fn bytes(kind: &EventKind) -> usize {
         EventKind::Failed { error, .. } | EventKind::Retry { error, .. } => error.len(),
         EventKind::GaveUp { error, .. } => error_bytes(error),
         EventKind::Ended { terminal, .. } => terminal.error.as_ref().map_or(0, error_bytes),
+        EventKind::Superseded { streams, .. } => streams.iter().map(|stream| stream.len()).sum(),
         EventKind::Accepted { .. }
+        | EventKind::Resumed { .. }
+        | EventKind::Late { .. }
         | EventKind::Queued { .. }
         | EventKind::Blocked { .. }
         | EventKind::Started { .. }

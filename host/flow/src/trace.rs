@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use crate::context::{Context, Origin, Part, Remaining};
 use crate::event::{Event, EventKind, micros};
@@ -183,6 +184,8 @@ pub(crate) struct Trace {
     pub(crate) caller: Option<Context>,
     /// Up to where its request stands in the input.
     pub(crate) cursor: Option<Cursor>,
+    /// What its attempts' spans belong to; it closes with the last of whoever holds the trace, its reader included.
+    pub(crate) span: Span,
     pub(crate) fuel_used: AtomicU64,
     pub(crate) hops: AtomicU64,
     pub(crate) state: Mutex<State>,

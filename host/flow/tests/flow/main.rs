@@ -16,6 +16,7 @@ mod properties;
 mod rooms;
 mod routes;
 mod schemas;
+mod spans;
 mod streams;
 mod subflows;
 mod support;

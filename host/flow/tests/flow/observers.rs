@@ -35,7 +35,19 @@ fn event(seq: u64) -> Event {
 
 fn chunk(seq: u64, bytes: usize) -> Event {
     let (node, stream, text) = ("node".into(), "".into(), "x".repeat(bytes));
-    Event { kind: EventKind::Chunk { node, attempt: 1, stream, seq_in_stream: seq, text, done: false }, ..event(seq) }
+    Event {
+        kind: EventKind::Chunk {
+            node,
+            message: floe_flow::MessageId::INPUT,
+            attempt: 1,
+            stream,
+            seq_in_stream: seq,
+            text,
+            done: false,
+            meta: floe_flow::Meta::default(),
+        },
+        ..event(seq)
+    }
 }
 
 fn seen(recorder: &Recorder) -> Vec<u64> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
 
-use super::{Shared, caught};
+use super::Shared;
+use super::attempt::caught;
 use crate::context::Origin;
 use crate::node::Report;
 use crate::trace::Job;

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use floe_guest::Json;
+use floe_guest::{Context, Json, Node, Outcome, Result, SideEffect};
 
 use crate::node;
 
@@ -30,6 +30,25 @@ node!(Sleep, "sleep", "Sleeps the milliseconds of the payload: wall time without
     std::thread::sleep(Duration::from_millis(payload.parse()?));
     Ok(payload.into())
 });
+
+/// Takes as long as [`Sleep`], and says that it must not be made twice.
+pub(crate) struct SlowWrite;
+
+impl Node for SlowWrite {
+    const NAME: &'static str = "slow-write";
+    const DESCRIPTION: &'static str =
+        "Sleeps the milliseconds of the payload, and changes something meanwhile, as far as the host knows.";
+    const SIDE_EFFECT: SideEffect = SideEffect::Write;
+    type Config = ();
+    type Input = Json;
+    type Output = Json;
+
+    fn handle((): (), payload: Json, _: &Context) -> Result<Outcome<Json>> {
+        #[expect(clippy::disallowed_methods, reason = "it is to be found running")]
+        std::thread::sleep(Duration::from_millis(payload.parse()?));
+        Ok(payload.into())
+    }
+}
 
 node!(Recurse, "recurse", "Calls itself until the call stack ends.", |_, _| Ok(Json::new(&down(1))?.into()));
 

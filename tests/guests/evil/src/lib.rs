@@ -34,6 +34,7 @@ floe_guest::export!(nodes: [
     compute::Spin,
     compute::Slow,
     compute::Sleep,
+    compute::SlowWrite,
     compute::Recurse,
     compute::RecurseFrames,
     compute::Allocate,

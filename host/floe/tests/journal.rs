@@ -1,0 +1,152 @@
+//! What a journal tells and what a person decides, as a user sees it: the real binary, real plugins, a killed process.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+/// A call must be under way when the process is killed: looked for this long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn folder(plugin: &str, node: &str, input: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let flow = format!(
+        "floe: 1\nname: test\nplugins:\n  p: {{ source: {plugin}, limits: {{ wall: 60s }} }}\nnodes:\n  n: {{ run: p/{node}, \
+         policy: {{ concurrency: 2 }} }}\n"
+    );
+    fs::write(dir.path().join("flow.yaml"), flow).unwrap();
+    fs::write(dir.path().join("in.jsonl"), input).unwrap();
+    dir
+}
+
+fn command(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+    command.args(args).current_dir(dir).env("FLOE_JOURNAL", "j.db");
+    command.env("FLOE_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")).env("NO_COLOR", "1");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn floe(dir: &Path, args: &[&str]) -> Output {
+    command(dir, args).output().unwrap()
+}
+
+/// Standard output of a command that does what it is asked.
+fn done(dir: &Path, args: &[&str]) -> String {
+    let output = floe(dir, args);
+    assert!(output.status.success(), "{args:?}: {}", errors(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+const RUN: [&str; 8] = ["run", ".", "--input", "in.jsonl", "--journal", "j.db", "--output", "out.jsonl"];
+
+/// The lines of the output, by their line of the input.
+fn output(dir: &Path) -> Vec<Value> {
+    let mut lines = json_lines(&fs::read_to_string(dir.join("out.jsonl")).unwrap());
+    lines.sort_by_key(|line| line["line"].as_u64());
+    lines
+}
+
+/// Runs until so many calls have begun, and kills the process.
+fn kill_in_calls(dir: &Path, calls: usize) {
+    let mut child = command(dir, &RUN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    let mut under_way = 0;
+    while under_way < calls {
+        assert!(began.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "{under_way} calls began");
+        let traces = floe(dir, &["traces", "--json"]);
+        let traces = json_lines(&String::from_utf8(traces.stdout).unwrap());
+        under_way = traces.iter().filter(|trace| trace["records"] == json!(2)).count();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_call_in_doubt_waits_for_a_decision() {
+    let dir = folder(floe_tests::EVIL, "slow-write", "3000\n3001\n");
+    let dir = dir.path();
+    kill_in_calls(dir, 2);
+    let resumed = floe(dir, &["resume", "j.db"]);
+    assert_eq!(resumed.status.code(), Some(1), "{}", errors(&resumed));
+    assert!(errors(&resumed).contains("2 in_doubt"), "{}", errors(&resumed));
+    assert_eq!(output(dir), Vec::<Value>::new(), "nothing is said of what is not decided");
+
+    let traces = json_lines(&done(dir, &["traces", "--running", "--json"]));
+    let mut names: Vec<&str> = traces.iter().map(|trace| trace["trace_id"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    let said = done(dir, &["resolve", names[0], "--done", "{\"paid\": true}"]);
+    assert!(said.contains("is done; floe resume j.db goes on with it"), "{said}");
+    done(dir, &["resolve", names[1], "--fail"]);
+    let again = floe(dir, &["resolve", names[1], "--retry"]);
+    assert!(errors(&again).contains("has no call that is in doubt"), "{}", errors(&again));
+    assert_eq!(floe(dir, &["resume", "j.db"]).status.code(), Some(1), "the second one has failed");
+    let lines = output(dir);
+    assert_eq!((lines.len(), &lines[0]["payload"], &lines[1]["terminal"]), (2, &json!({ "paid": true }), &json!("failed")));
+
+    let letters = json_lines(&done(dir, &["dead-letters", "--json"]));
+    assert_eq!((letters.len(), &letters[0]["trace_id"], &letters[0]["error"]["node"]), (1, &json!(names[1]), &json!("n")));
+    done(dir, &["retry", names[1]]);
+    let lines = output(dir);
+    let retried = lines.iter().find(|line| line["trace_id"] == json!(format!("{}~2", names[1])));
+    assert_eq!(retried.unwrap()["payload"], json!(3001));
+}
+
+#[test]
+fn history_is_told_and_removed() {
+    let dir = folder(floe_tests::ECHO, "greet", "{\"name\": \"a\"}\nnope\n");
+    let dir = dir.path();
+    assert_eq!(floe(dir, &RUN).status.code(), Some(1));
+    let traces = json_lines(&done(dir, &["traces", "--json"]));
+    let ends: Vec<&str> = traces.iter().map(|trace| trace["terminal"].as_str().unwrap()).collect();
+    assert_eq!(ends, ["failed", "completed"], "the newest first");
+    assert!(done(dir, &["traces"]).contains("completed"));
+    let history = json_lines(&done(dir, &["history", traces[1]["trace_id"].as_str().unwrap()]));
+    let names: Vec<&str> = history.iter().map(|record| record["record"].as_str().unwrap()).collect();
+    assert_eq!((names.len(), &names[..2], names[4]), (5, ["accepted", "done"].as_slice(), "delivered"));
+    assert_eq!(history[0]["payload"], json!({ "name": "a" }));
+    assert_eq!(history[1]["outcome"]["outputs"][0]["payload"], json!({ "greeting": "Hello, a!" }));
+    let unknown = floe(dir, &["history", "nobody"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(errors(&unknown).contains("`j.db` has no trace `nobody`"), "{}", errors(&unknown));
+    assert_eq!(done(dir, &["purge", "--keep", "0"]), "2 traces removed\n");
+    assert_eq!(done(dir, &["traces", "--json"]), "");
+}
+
+#[test]
+fn what_goes_on_is_what_was_begun() {
+    let dir = folder(floe_tests::ECHO, "greet", "{\"name\": \"a\"}\n");
+    let dir = dir.path();
+    done(dir, &RUN);
+    assert_eq!(output(dir).len(), 1);
+    done(dir, &RUN);
+    assert_eq!(output(dir).len(), 1, "there was nothing left to do");
+    let other = floe(dir, &[&RUN[..], &["--tenant", "else"]].concat());
+    assert_eq!(other.status.code(), Some(2));
+    assert!(errors(&other).contains("--tenant was `local` and is `else`"), "{}", errors(&other));
+    fs::write(dir.join("in.jsonl"), "{\"name\": \"a\"}\n{\"name\": \"b\"}\n").unwrap();
+    let changed = floe(dir, &["resume", "j.db"]);
+    assert_eq!(changed.status.code(), Some(2));
+    assert!(errors(&changed).contains("has changed"), "{}", errors(&changed));
+    done(dir, &["resume", "j.db", "--migrate"]);
+    assert_eq!(output(dir).len(), 2, "it goes on behind what was read");
+    fs::write(dir.join("out.jsonl"), "").unwrap();
+    let cut = floe(dir, &["resume", "j.db"]);
+    assert!(errors(&cut).contains("has 0 bytes, and the journal knows of"), "{}", errors(&cut));
+    let same = floe(dir, &["run", ".", "--input", "in.jsonl", "--journal", "in.jsonl"]);
+    assert!(errors(&same).contains("--input and --journal are the same file"), "{}", errors(&same));
+}

@@ -233,7 +233,7 @@ async fn deliver(mut rx: mpsc::Receiver<Item>, shared: Arc<Shared>, closing: Can
 /// Bytes of text and data: what makes one event larger than another.
 fn bytes(kind: &EventKind) -> usize {
     match kind {
-        EventKind::Chunk { text, stream, .. } => text.len() + stream.len(),
+        EventKind::Chunk { text, stream, meta, .. } => text.len() + stream.len() + meta.size(),
         EventKind::Progress { kind, data, .. } => kind.len() + value_bytes(data),
         EventKind::Failed { error, .. } | EventKind::Retry { error, .. } => error.len(),
         EventKind::GaveUp { error, .. } => error_bytes(error),

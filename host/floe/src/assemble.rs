@@ -1,6 +1,8 @@
 //! A flow file and the sandbox become a graph: plugins are found, loaded under their grants and limits, and put into the nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod oddities;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use floe_flow::graph::did_you_mean;
@@ -9,15 +11,17 @@ use floe_sandbox::{Error as Refusal, Grants, Limits, Plugin, Sandbox};
 use serde_json::{Value, json};
 
 use crate::builder::{Located, locate};
-use crate::file::{self, Code, Flow, MapNode, Node, Problem, Route, RouteField, RouteNode, RunNode, Step, Unresolved, Wanted};
+use crate::file::{self, Code, Flow, Problem, Step, Unresolved, Wanted};
 use crate::{Error, file::Span};
+
+use oddities::oddities;
 
 /// A flow that can run.
 #[derive(Debug)]
 pub struct Assembled {
     /// What runs.
     pub graph: Graph,
-    /// Its plugins by their names in the file, in declaration order.
+    /// Its plugins by their names in the file, in declaration order; then those of its subflows, called `sub/plugin`.
     pub plugins: Vec<Plugin>,
     /// What the caller should know although it is no mistake, one sentence each.
     pub warnings: Vec<String>,
@@ -26,63 +30,38 @@ pub struct Assembled {
 /// Loads the flow's plugins and makes its graph; a node runs `cores` invocations at once unless the file says otherwise. Says
 /// all that is wrong at once. Builds nothing.
 pub async fn assemble(flow: &Flow, sandbox: &Sandbox, cores: usize) -> Result<Assembled, Error> {
-    let mut loaded = Loaded::default();
-    for (name, config) in flow.file.plugins.iter() {
-        loaded.load(flow, sandbox, name, config).await;
+    let (mut plugins, mut warnings, mut problems) = (Vec::new(), Vec::new(), flow.problems(Vec::new()));
+    for (within, part) in flow.parts() {
+        let mut loaded = Loaded { within: &within, ..Loaded::default() };
+        for (name, config) in part.file.plugins.iter() {
+            loaded.load(part, sandbox, name, config).await;
+        }
+        plugins.extend(loaded.plugins);
+        warnings.extend(loaded.warnings);
+        problems.add(part.problems(loaded.problems));
     }
-    let Loaded { plugins, mut warnings, mut problems } = loaded;
     let by_name: BTreeMap<&str, &Plugin> = plugins.iter().map(|plugin| (plugin.name.as_str(), plugin)).collect();
-    let graph = flow.graph(cores, &|wanted| resolve(&by_name, wanted));
-    match graph {
+    match flow.graph(cores, &|wanted| resolve(&by_name, wanted)) {
         Ok(graph) if problems.is_empty() => {
             warnings.extend(oddities(flow, &graph));
-            Ok(Assembled { graph, plugins, warnings })
+            return Ok(Assembled { graph, plugins, warnings });
         }
-        Ok(_) => Err(flow.problems(problems).into()),
-        Err(found) => {
-            problems.extend(found);
-            Err(flow.problems(problems).into())
-        }
+        Ok(_) => {}
+        Err(found) => problems.add(found),
     }
-}
-
-/// What is no mistake, but hardly meant.
-fn oddities(flow: &Flow, graph: &Graph) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let quoted = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
-    let inputs: Vec<&str> = graph.inputs().iter().map(|input| &*graph.nodes()[*input].name).collect();
-    if inputs.len() > 1 {
-        warnings.push(format!("no edge leads to {}: each of them gets every input", quoted(&inputs)));
-    }
-    let runs = |node: &Node| match node {
-        Node::Run(RunNode { run: code, .. }) | Node::Map(MapNode { map: code, .. }) => code.split('/').next().map(str::to_owned),
-        Node::Route(_) | Node::Join(_) | Node::Discard(_) => None,
-    };
-    let used: BTreeSet<String> = flow.file.nodes.iter().filter_map(|(_, node)| runs(node)).collect();
-    let unused: Vec<&str> = flow.file.plugins.iter().map(|(name, _)| name).filter(|name| !used.contains(*name)).collect();
-    if !unused.is_empty() {
-        warnings.push(format!("no node runs anything of {}", quoted(&unused)));
-    }
-    let (links, _) = flow.links();
-    for (name, node) in flow.file.nodes.iter() {
-        if let Node::Route(RouteNode { route: Route::Field(RouteField { to, otherwise: Some(otherwise), .. }), .. }) = node {
-            let named: Vec<&String> = to.iter().flat_map(|(_, to)| &to.0).chain(&otherwise.0).collect();
-            for link in links.iter().filter(|link| link.from == name && !named.contains(&&link.to)) {
-                warnings.push(format!("`{name}` never sends to `{}`: neither `to` nor `else` names it", link.to));
-            }
-        }
-    }
-    warnings
+    Err(problems.into())
 }
 
 #[derive(Default)]
-struct Loaded {
+struct Loaded<'f> {
+    /// What stands before the names of this flow's plugins.
+    within: &'f str,
     plugins: Vec<Plugin>,
     warnings: Vec<String>,
     problems: Vec<Problem>,
 }
 
-impl Loaded {
+impl Loaded<'_> {
     async fn load(&mut self, flow: &Flow, sandbox: &Sandbox, name: &str, config: &file::Plugin) {
         let limits = config.limits.over(config.profile);
         let located = match locate(flow, name, &config.source) {
@@ -93,8 +72,11 @@ impl Loaded {
         if let Some(changed) = stale {
             let source = flow.resolve(&config.source);
             let how = "add --build, or: floe build";
-            self.warnings
-                .push(format!("plugin `{name}` is older than its source: {changed} has changed; {how} {}", source.display()));
+            self.warnings.push(format!(
+                "plugin `{}{name}` is older than its source: {changed} has changed; {how} {}",
+                self.within,
+                source.display()
+            ));
         }
         let grants = Grants(config.grants.names().cloned().collect());
         let loaded = match read(&file, name, &limits) {
@@ -106,7 +88,11 @@ impl Loaded {
             }
         };
         match loaded {
-            Ok(plugin) => self.plugins.push(plugin),
+            Ok(mut plugin) => {
+                // A limit's line in its own file knows nothing of the flow around it.
+                plugin.name = format!("{}{name}", self.within);
+                self.plugins.push(plugin);
+            }
             Err(error) => self.problems.push(refused(flow, name, &error)),
         }
     }
@@ -160,7 +146,8 @@ fn span(flow: &Flow, plugin: &str, key: &str) -> Option<Span> {
 
 /// The plugin's node with this name, or its tool.
 fn resolve(plugins: &BTreeMap<&str, &Plugin>, wanted: Wanted<'_>) -> Result<Code, Unresolved> {
-    let plugin = plugins.get(wanted.plugin).ok_or(Unresolved::Plugin)?;
+    let name = format!("{}{}", wanted.within, wanted.plugin);
+    let plugin = plugins.get(name.as_str()).ok_or(Unresolved::Plugin)?;
     let config = if wanted.config.is_null() { json!({}) } else { wanted.config.clone() };
     let reuse = wanted.reuse.map_or(1, std::num::NonZeroU32::get);
     let member = |error: Refusal| Unresolved::Member(error.to_string());

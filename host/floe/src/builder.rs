@@ -66,7 +66,7 @@ pub fn execute(args: &BuildArgs) -> Result<Exit, Error> {
     Ok(Exit::Completed)
 }
 
-/// Builds the plugins of a flow whose sources have changed.
+/// Builds the plugins of a flow and its subflows whose sources have changed.
 pub fn build_for_flow(flow: &Flow, trust: bool) -> Result<Vec<Built>, Error> {
     projects_of(flow, trust)?.iter().map(|project| build(project, false)).collect()
 }
@@ -137,9 +137,18 @@ fn find(dirs: &[PathBuf], trust: bool) -> Result<Vec<Project>, Error> {
     Ok(found)
 }
 
-/// The plugins of a flow that are built from source, as far as the caller may build them.
+/// The plugins of a flow and its subflows that are built from source, as far as the caller may build them.
 fn projects_of(flow: &Flow, trust: bool) -> Result<Vec<Project>, Error> {
     let home = repository(&flow.folder);
+    let mut projects = Vec::new();
+    for (within, part) in flow.parts() {
+        projects.extend(projects_within(&home, &within, part, trust)?);
+    }
+    Ok(projects)
+}
+
+/// Those of one flow file; `home` is the repository of the outermost.
+fn projects_within(home: &Path, within: &str, flow: &Flow, trust: bool) -> Result<Vec<Project>, Error> {
     let mut projects: Vec<Project> = Vec::new();
     for (name, plugin) in flow.file.plugins.iter() {
         let dir = flow.resolve(&plugin.source);
@@ -150,11 +159,12 @@ fn projects_of(flow: &Flow, trust: bool) -> Result<Vec<Project>, Error> {
             return Err(missing_source(flow, name, &dir));
         }
         let project = Project::read(&dir)?;
-        let inside = std::fs::canonicalize(&dir).is_ok_and(|dir| dir.starts_with(&home));
+        let inside = std::fs::canonicalize(&dir).is_ok_and(|dir| dir.starts_with(home));
         if !inside {
             let command = project.shown_command();
             if !trust {
-                let message = format!("the source of plugin `{name}` is outside of the flow's repository: {}", dir.display());
+                let message =
+                    format!("the source of plugin `{within}{name}` is outside of the flow's repository: {}", dir.display());
                 let help = format!("building it runs this with your rights: {command}\nif you trust it, say so with --trust");
                 return Err(Error::wrong(message).with_help(help));
             }

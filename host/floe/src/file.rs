@@ -14,6 +14,7 @@ mod problem;
 mod read;
 mod route;
 mod set;
+mod subflow;
 mod tree;
 mod types;
 mod units;
@@ -31,6 +32,7 @@ pub use named::Named;
 pub use policy::{BackoffConfig, BackoffParts, OnFailureConfig, PolicyConfig, ValidateConfig};
 pub use problem::{Problem, ProblemJson, Problems, Texts};
 pub use route::{Route, RouteField, RouteNode, RuleConfig};
+pub use subflow::{MAX_SUBFLOWS, SubflowNode};
 pub use tree::{Origin, Span, Step};
 pub use types::{Budget, CAPABILITIES, DiscardNode, Edge, FlowFile, LongEdge, MapNode, Node, OneOrMany, Plugin, RunNode};
 pub use units::{Bytes, Count, Time, parse_bytes, parse_time};
@@ -45,14 +47,22 @@ pub struct Flow {
     pub file: FlowFile,
     /// The folder that everything in it is relative to.
     pub folder: PathBuf,
+    /// The flows that it names under `subflows`, read in the same way.
+    pub subflows: Named<Self>,
     texts: Texts,
     tree: tree::Tree,
 }
 
 impl Flow {
-    /// Reads a flow file, or the `flow.yaml` of a folder, and puts the overrides (`PATH=VALUE`) in.
+    /// Reads a flow file, or the `flow.yaml` of a folder, and puts the overrides (`PATH=VALUE`) in; then its subflows.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self, Error> {
-        let path = if path.is_dir() { path.join("flow.yaml") } else { path.to_owned() };
+        let mut flow = Self::load_alone(path, sets)?;
+        subflow::Loader::load(&mut flow)?;
+        Ok(flow)
+    }
+
+    fn load_alone(path: &Path, sets: &[String]) -> Result<Self, Error> {
+        let path = Self::file_at(path);
         let text = read_text(&path)?;
         let folder = match path.parent() {
             Some(folder) if folder != Path::new("") => folder.to_owned(),
@@ -62,7 +72,12 @@ impl Flow {
         Ok(Self::parse(texts, folder)?)
     }
 
-    /// Reads a flow from its text; `folder` is what its paths are relative to.
+    /// The flow file that a path leads to.
+    fn file_at(path: &Path) -> PathBuf {
+        if path.is_dir() { path.join("flow.yaml") } else { path.to_owned() }
+    }
+
+    /// Reads a flow from its text; `folder` is what its paths are relative to. Its subflows are not read.
     pub fn parse(texts: Texts, folder: PathBuf) -> Result<Self, Problems> {
         let mut tree = match tree::Tree::parse(&texts.text) {
             Ok(tree) => tree,
@@ -81,9 +96,19 @@ impl Flow {
         });
         let file = read::flow_file(&tree, &mut list);
         match file {
-            Some(file) if list.is_empty() => Ok(Self { file, folder, texts, tree }),
+            Some(file) if list.is_empty() => Ok(Self { file, folder, subflows: Named::default(), texts, tree }),
             _ => Err(Problems::new(texts, list)),
         }
+    }
+
+    /// This flow and all that it runs, the outer before the inner, each with what stands before the names of its plugins:
+    /// nothing, `sub/`, `sub/inner/`.
+    pub fn parts(&self) -> Vec<(String, &Self)> {
+        let mut parts = vec![(String::new(), self)];
+        for (name, inner) in self.subflows.iter() {
+            parts.extend(inner.parts().into_iter().map(|(within, flow)| (format!("{name}/{within}"), flow)));
+        }
+        parts
     }
 
     /// A path of the file as seen from here.

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use floe_flow::{Budget, Graph};
 use floe_sandbox::{Config, Sandbox};
 use serde_json::{Value, json};
 
@@ -29,20 +30,35 @@ pub fn execute(args: &ValidateArgs, settings: &Settings) -> Result<Exit, Error> 
     }
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let (nodes, edges) = (count(graph.nodes().len(), "node"), count(graph.edges().len(), "edge"));
-    writeln!(out, "flow `{}` is sound: {nodes}, {edges}, {}", graph.name, count(plugins.len(), "plugin"))?;
+    let subflows = match subflows(&graph, "").len() {
+        0 => String::new(),
+        number => format!(", {}", count(number, "subflow")),
+    };
+    writeln!(out, "flow `{}` is sound: {nodes}, {edges}, {}{subflows}", graph.name, count(plugins.len(), "plugin"))?;
     Ok(Exit::Completed)
 }
 
 fn check(args: &ValidateArgs, settings: &Settings) -> Result<Assembled, Error> {
     let flow = Flow::load(&args.flow, &args.set)?;
     // Mistakes of the file alone are told without starting an engine.
-    if flow.file.plugins.is_empty() {
-        flow.outline().map_err(|list| flow.problems(list))?;
+    if flow.parts().iter().all(|(_, flow)| flow.file.plugins.is_empty()) {
+        flow.outline()?;
     }
     let config = Config { threads: settings.cores.get(), cache: settings.cache.clone(), instances: INSTANCES };
     let sandbox = Sandbox::new(config).map_err(|error| Error::wrong(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(assemble(&flow, &sandbox, settings.cores.get()))
+}
+
+/// Each flow within this one, however deep, the outer before the inner.
+fn subflows(graph: &Graph, within: &str) -> Vec<Value> {
+    let one = |(name, graph, _): &(String, Graph, Budget)| {
+        let name = format!("{within}{name}");
+        let inner = subflows(graph, &format!("{name}/"));
+        let own = json!({ "name": name, "nodes": graph.nodes().len(), "edges": graph.edges().len() });
+        [vec![own], inner].concat()
+    };
+    graph.subflows().iter().flat_map(one).collect()
 }
 
 fn report(checked: &Result<Assembled, Error>) -> Value {
@@ -56,6 +72,7 @@ fn report(checked: &Result<Assembled, Error>) -> Value {
                 "nodes": graph.nodes().len(),
                 "edges": graph.edges().len(),
                 "plugins": plugins,
+                "subflows": subflows(graph, ""),
                 "warnings": warnings,
                 "problems": [],
             });
@@ -65,5 +82,5 @@ fn report(checked: &Result<Assembled, Error>) -> Value {
         Err(error) => json!([{ "message": error.to_string() }]),
     };
     // The same keys either way.
-    json!({ "ok": false, "flow": null, "nodes": null, "edges": null, "plugins": [], "warnings": [], "problems": problems })
+    json!({ "ok": false, "flow": null, "nodes": null, "edges": null, "plugins": [], "subflows": [], "warnings": [], "problems": problems })
 }

@@ -28,7 +28,7 @@ pub fn execute(args: &VizArgs) -> Result<Exit, Error> {
 
 /// The drawing's text; a flow whose graph is wrong cannot be drawn.
 pub fn draw(flow: &Flow, format: VizFormat) -> Result<String, Error> {
-    let graph = flow.outline().map_err(|list| Error::from(flow.problems(list)))?;
+    let graph = flow.outline()?;
     let picture = Picture::of(flow, &graph);
     Ok(match format {
         VizFormat::Mermaid => mermaid(&picture),
@@ -59,6 +59,7 @@ enum Shape {
     Route,
     Join,
     Map,
+    Subflow,
     Discard,
 }
 
@@ -114,6 +115,7 @@ fn drawn(name: &str, node: &Node) -> Drawn {
             (None, None) => (Shape::Join, format!("join {}", join.join.count.unwrap_or_default())),
         },
         Node::Map(map) => (Shape::Map, format!("map {}", map.map)),
+        Node::Subflow(node) => (Shape::Subflow, format!("flow {}", node.subflow)),
         Node::Discard(_) => (Shape::Discard, "discard".to_owned()),
     };
     let turns = match node {
@@ -178,6 +180,7 @@ fn mermaid(picture: &Picture) -> String {
             Shape::Route => ("{", "}"),
             Shape::Join => ("[/", "\\]"),
             Shape::Map => ("[[", "]]"),
+            Shape::Subflow => ("{{", "}}"),
             Shape::Discard => (">", "]"),
         };
         let _ = writeln!(text, "    n{index}{open}\"{label}\"{close}");
@@ -240,6 +243,7 @@ fn dot(picture: &Picture) -> String {
             Shape::Route => "diamond",
             Shape::Join => "trapezium",
             Shape::Map => "box3d",
+            Shape::Subflow => "component",
             Shape::Discard => "octagon",
         };
         let colours = if node.turns.is_some() { format!(", {}", filled(LOOP)) } else { String::new() };

@@ -103,6 +103,48 @@ fn sources_outside_of_the_repository_need_trust() {
     assert_eq!(floe(dir, &["build", "flows"]).status.code(), Some(0));
 }
 
+/// The outer flow's repository counts, wherever a subflow is.
+#[test]
+fn sources_of_subflows_need_trust_too() {
+    let dir = flow_with_plugin("../words");
+    let dir = dir.path();
+    write(dir, "flows/.git/HEAD", "");
+    write(dir, "words/.git/HEAD", "");
+    let outer = "floe: 1\nname: outer\nsubflows: { inner: sub }\nnodes:\n  s: { subflow: inner }\n";
+    let inner = "floe: 1\nname: inner\nplugins:\n  words: { source: ../../words }\nnodes:\n  a: { run: words/count }\n";
+    write(dir, "flows/flow.yaml", outer);
+    write(dir, "flows/sub/flow.yaml", inner);
+    check(
+        dir,
+        &["build", "flows"],
+        &expect![[r#"
+            exit 2
+            --
+            error: the source of plugin `inner/words` is outside of the flow's repository: flows/sub/../../words
+              help: building it runs this with your rights: cp words.txt out.wasm
+                    if you trust it, say so with --trust
+        "#]],
+    );
+    assert_eq!(floe(dir, &["build", "flows", "--trust"]).status.code(), Some(0));
+    check(
+        dir,
+        &["validate", "flows"],
+        &expect![[r#"
+            exit 2
+            --
+              × plugin `words`: this is text, not a compiled component; give the component (.wasm) that `floe build` makes of the
+              │ plugin's source
+               ╭─[flows/sub/flow.yaml:4:20]
+             3 │ plugins:
+             4 │   words: { source: ../../words }
+               ·                    ─────┬─────
+               ·                         ╰── here
+             5 │ nodes:
+               ╰────
+        "#]],
+    );
+}
+
 #[test]
 fn builds_that_fail_say_why() {
     let dir = flow_with_plugin("../words");
@@ -334,6 +376,57 @@ fn budgets_of_nothing_and_edges_without_ends_are_refused() {
 }
 
 #[test]
+fn subflows_are_checked_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/plugin-0.1.0.wasm");
+    std::fs::copy(golden, dir.path().join("golden.wasm")).unwrap();
+    let outer = "floe: 1\nname: outer\nplugins: { p: { source: golden.wasm } }\nsubflows: { in: in, idle: in/leaf.yaml }\nnodes:\n  a: { run: p/echo }\n  b: { subflow: in }\nedges: [a -> b]\n";
+    let inner = "floe: 1\nname: inner\nplugins: { p: { source: ../golden.wasm } }\nsubflows: { leaf: leaf.yaml }\nnodes:\n  a: { run: p/echo }\n  b: { subflow: leaf }\n";
+    let leaf = "floe: 1\nname: leaf\nplugins: { p: { source: ../golden.wasm } }\nnodes: { a: { discard: true } }\n";
+    write(dir.path(), "flow.yaml", outer);
+    write(dir.path(), "in/flow.yaml", inner);
+    write(dir.path(), "in/leaf.yaml", leaf);
+    check(
+        dir.path(),
+        &["validate", "."],
+        &expect![[r#"
+        exit 0
+        flow `outer` is sound: 2 nodes, 1 edge, 4 plugins, 3 subflows
+        --
+        warning: no node runs the subflow `idle`
+        warning: subflow `in`: no edge leads to `a` and `b`: each of them gets every input
+        warning: subflow `in`: subflow `leaf`: no node runs anything of `p`
+        warning: subflow `idle`: no node runs anything of `p`
+    "#]],
+    );
+    let report = floe(dir.path(), &["validate", ".", "--json"]);
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    expect![[
+        r#"[{"edges":0,"name":"in","nodes":2},{"edges":0,"name":"in/leaf","nodes":1},{"edges":0,"name":"idle","nodes":1}]"#
+    ]]
+    .assert_eq(&report["subflows"].to_string());
+    let names: Vec<&Value> = report["plugins"].as_array().unwrap().iter().map(|plugin| &plugin["name"]).collect();
+    assert_eq!(names, ["p", "in/p", "in/leaf/p", "idle/p"]);
+
+    write(dir.path(), "in/leaf.yaml", &leaf.replace("discard: true", "run: p/ehco"));
+    check(
+        dir.path(),
+        &["validate", "."],
+        &expect![[r#"
+        exit 2
+        --
+          × plugin `p` has no `ehco`; did you mean `echo`? It has `echo`, `everything`, `shout`
+           ╭─[./in/leaf.yaml:4:20]
+         3 │ plugins: { p: { source: ../golden.wasm } }
+         4 │ nodes: { a: { run: p/ehco } }
+           ·                    ───┬──
+           ·                       ╰── here
+           ╰────
+    "#]],
+    );
+}
+
+#[test]
 fn what_is_hardly_meant_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let flow = "floe: 1\nname: test\nplugins:\n  idle: { source: golden.wasm }\nnodes:\n  a: { route: { by: k, to: { x: b }, else: b } }\n  b: { discard: true }\n  c: { discard: true }\n  d: { discard: true }\nedges:\n  - a -> b\n  - a -> c\n";
@@ -379,11 +472,18 @@ fn mistakes_are_told_to_programs_too() {
                   "message": "plugin `words`: limit `module` reached: the component has 209715200 of 16777216; raise it with plugins.words.limits.module"
                 }
               ],
+              "subflows": [],
               "warnings": []
             }
             --
         "#]],
     );
+}
+
+#[test]
+fn a_flow_that_is_not_there_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
     check(
         dir,
         &["validate", "nowhere"],
@@ -411,6 +511,7 @@ fn mistakes_are_told_to_programs_too() {
                   "message": "there is no `nowhere`"
                 }
               ],
+              "subflows": [],
               "warnings": []
             }
             --
@@ -458,18 +559,20 @@ fn new_makes_a_plugin_and_a_flow_that_fits() {
         dir,
         &["viz", "hello"],
         &expect![[r#"
-        exit 0
-        ---
-        title: "hello"
-        ---
-        flowchart LR
-            input(["input"])
-            n0["greet<br/>hello/greet"]
-            output(["output"])
-            input --> n0
-            n0 --> output
-        --
-    "#]],
+            exit 0
+            ---
+            title: "hello"
+            ---
+            flowchart LR
+                input(["input"])
+                n0["greet<br/>hello/greet"]
+                output(["output"])
+                input -->|"ingress"| n0
+                n0 -->|"egress"| output
+                classDef endpoint fill:#e0f2fe,stroke:#0369a1,stroke-width:1px
+                class input,output endpoint
+            --
+        "#]],
     );
     check(
         dir,
@@ -497,7 +600,7 @@ fn new_makes_a_plugin_and_a_flow_that_fits() {
 fn the_schema_knows_every_key_of_the_file() {
     let schema = floe::schema::flow();
     let keys: Vec<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-    expect!["budget edges floe name nodes plugins"].assert_eq(&keys.join(" "));
+    expect!["budget edges floe name nodes plugins subflows"].assert_eq(&keys.join(" "));
     assert_eq!(schema["additionalProperties"], false);
     let schema = floe_flow::Schema::compile(&schema).unwrap();
     let good = serde_json::json!({

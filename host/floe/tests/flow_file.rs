@@ -1,4 +1,5 @@
 //! What the flow file accepts, and what it says of mistakes.
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ fn parse(text: &str, sets: &[&str]) -> Result<Flow, Problems> {
     let sets = sets.iter().map(|set| (*set).to_owned()).collect();
     let texts = Texts { path: "flow.yaml".to_owned(), text: text.into(), sets };
     let flow = Flow::parse(texts, PathBuf::from("."))?;
-    flow.outline().map_err(|list| flow.problems(list))?;
+    flow.outline()?;
     Ok(flow)
 }
 
@@ -65,8 +66,8 @@ fn unknown_keys_have_a_place_and_a_suggestion() {
         "floe: 1\nname: test\nnods:\n  a: { run: text/a }\n",
         &[],
         &expect![[r#"
-        flow.yaml:3:1: unknown key `nods`; did you mean `nodes`? (known here: floe, name, plugins, nodes, edges, budget)
-        flow.yaml: `nodes` is missing"#]],
+            flow.yaml:3:1: unknown key `nods`; did you mean `nodes`? (known here: floe, name, plugins, subflows, nodes, edges, budget)
+            flow.yaml: `nodes` is missing"#]],
     );
     check(
         "nodes:\n  a: { run: text/a, polcy: { timeout: 1s } }\n",
@@ -80,7 +81,7 @@ fn unknown_keys_have_a_place_and_a_suggestion() {
     );
     check(
         "nodes:\n  a: { rum: text/a }\n",
-        &expect!["flow.yaml:6:8: unknown key `rum`; did you mean `run`? (known here: run, route, join, map, discard)"],
+        &expect!["flow.yaml:6:8: unknown key `rum`; did you mean `run`? (known here: run, route, join, map, subflow, discard)"],
     );
     let grant =
         "floe: 1\nname: test\nplugins:\n  text:\n    source: x.wasm\n    grants: { htp: [] }\nnodes:\n  a: { run: text/a }\n";
@@ -110,10 +111,10 @@ fn all_mistakes_are_found_at_once() {
         &expect![[r#"
             flow.yaml:6:28: expected a whole number from 1, found the number 0
             flow.yaml:7:8: expected a text, found a list
-            flow.yaml:8:3: a node is one of `run`, `route`, `join`, `map` and `discard` (for example `{ run: PLUGIN/NODE }`)
+            flow.yaml:8:3: a node is one of `run`, `route`, `join`, `map`, `subflow` and `discard` (for example `{ run: PLUGIN/NODE }`)
             flow.yaml:10:5: expected an edge such as `a -> b` or `{ from: a, to: b }`, found a list
             flow.yaml:11:17: expected a whole number such as 1000 or 1e9, found the number -1
-            flow.yaml:12:1: unknown key `extra` (known here: floe, name, plugins, nodes, edges, budget)"#]],
+            flow.yaml:12:1: unknown key `extra` (known here: floe, name, plugins, subflows, nodes, edges, budget)"#]],
     );
 }
 
@@ -157,7 +158,7 @@ fn a_node_is_one_thing() {
     check(
         "nodes:\n  a:\n",
         &expect![
-            "flow.yaml:6:3: a node is one of `run`, `route`, `join`, `map` and `discard` (for example `{ run: PLUGIN/NODE }`)"
+            "flow.yaml:6:3: a node is one of `run`, `route`, `join`, `map`, `subflow` and `discard` (for example `{ run: PLUGIN/NODE }`)"
         ],
     );
     check("nodes:\n  a: { run: a }\n", &expect!["flow.yaml:6:13: `a` is no node of a plugin; write PLUGIN/NODE"]);
@@ -455,4 +456,109 @@ fn a_problem_is_shown_in_its_lines() {
            ╰────
     "#]]
     .assert_eq(&format!("shown:\n{}", problems.render(false)));
+}
+
+/// Loads a flow out of files and shows what is wrong with it, without the folder that they are in.
+fn check_files(files: &[(&str, &str)], expect: &Expect) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let checked = Flow::load(&dir.path().join(files[0].0), &[]).and_then(|flow| Ok(flow.outline()?));
+    let said = checked.map_or_else(|error| error.to_string(), |_| "fits".to_owned());
+    expect.assert_eq(&said.replace(&format!("{}/", dir.path().display()), ""));
+}
+
+fn flow_with(subflows: &str, node: &str) -> String {
+    format!("floe: 1\nname: test\nsubflows:\n  sub: {subflows}\nnodes:\n  s: {{ subflow: {node} }}\n")
+}
+
+const LEAF: &str = "floe: 1\nname: leaf\nnodes:\n  a: { route: [{ else: b }] }\n  b: { discard: true }\nedges: [a -> b]\n";
+
+#[test]
+fn subflows_are_files_or_folders() {
+    let outer = flow_with("sub/inner.yaml", "sub");
+    let inner = flow_with("../leaf", "sub");
+    check_files(&[("flow.yaml", &outer), ("sub/inner.yaml", &inner), ("leaf/flow.yaml", LEAF)], &expect!["fits"]);
+    check_files(
+        &[("flow.yaml", &flow_with("leaf.yaml", "sbu")), ("leaf.yaml", LEAF)],
+        &expect!["flow.yaml:6:17: there is no subflow `sbu` under `subflows`; did you mean `sub`?"],
+    );
+    check_files(
+        &[("flow.yaml", &flow_with("laef.yaml", "sub"))],
+        &expect![
+            "flow.yaml:4:8: there is no `laef.yaml` (a subflow is a flow file or a folder with a `flow.yaml`, relative to this file)"
+        ],
+    );
+    check_files(&[("flow.yaml", &flow_with("[leaf.yaml]", "sub"))], &expect!["flow.yaml:4:3: expected a text, found a list"]);
+    check_files(
+        &[("flow.yaml", "floe: 1\nname: test\nnodes:\n  s: { subflow: sub }\n")],
+        &expect!["flow.yaml:4:17: there is no subflow `sub` under `subflows`"],
+    );
+    check(
+        "nodes:\n  s: { subflow: sub, config: 1 }\n",
+        &expect!["flow.yaml:6:22: unknown key `config` (known here: subflow, policy)"],
+    );
+}
+
+#[test]
+fn mistakes_of_a_subflow_have_their_places_in_its_own_file() {
+    let outer = "floe: 1\nname: test\nsubflows:\n  one: sub\n  two: sub\n  three: none\nnodes:\n  s: { subflow: one }\n  t: { discard: true }\nedges: [s -> u]\n";
+    let bad = "floe: 1\nname: bad\nnodes:\n  a: { rum: text/a }\n";
+    check_files(
+        &[("flow.yaml", outer), ("sub/flow.yaml", bad)],
+        &expect![[r#"
+        flow.yaml:6:10: there is no `none` (a subflow is a flow file or a folder with a `flow.yaml`, relative to this file)
+        sub/flow.yaml:4:8: unknown key `rum`; did you mean `run`? (known here: run, route, join, map, subflow, discard)"#]],
+    );
+    let bad = "floe: 1\nname: bad\nnodes:\n  a: { discard: true }\nedges: [a -> b]\nbudget: { hops: 0 }\n";
+    let outer = outer.replace("  three: none\n", "");
+    check_files(
+        &[("flow.yaml", &outer), ("sub/flow.yaml", bad)],
+        &expect![[r#"
+        flow.yaml:9:9: there is no node `u`
+        sub/flow.yaml:5:9: there is no node `b`
+        sub/flow.yaml:6:17: with `hops` at 0 no trace can do anything; give it more, or leave it out"#]],
+    );
+}
+
+#[test]
+fn a_flow_does_not_contain_itself() {
+    check_files(
+        &[("a/flow.yaml", &flow_with("./flow.yaml", "sub"))],
+        &expect![
+            "a/flow.yaml:4:8: this flow would run itself: `a/flow.yaml` -> `a/flow.yaml` (a loop is a node that asks for another turn)"
+        ],
+    );
+    let (to_b, to_c, to_b_again) = (flow_with("b", "sub"), flow_with("../c", "sub"), flow_with("../b", "sub"));
+    check_files(
+        &[("a.yaml", &to_b), ("b/flow.yaml", &to_c), ("c/flow.yaml", &to_b_again)],
+        &expect![
+            "b/../c/flow.yaml:4:8: this flow would run itself: `b/flow.yaml` -> `c/flow.yaml` -> `b/flow.yaml` (a loop is a node that asks for another turn)"
+        ],
+    );
+}
+
+#[test]
+fn subflows_nest_only_so_deep_and_are_only_so_many() {
+    let files = |deep: usize, times: usize| {
+        let name = |n: usize| format!("f{n}.yaml");
+        let names = |n: usize| (0..times).map(|k| format!("\n  s{k}: {}", name(n + 1))).collect::<String>();
+        let flow = |n| format!("floe: 1\nname: test\nsubflows:{}\nnodes:\n  s: {{ subflow: s0 }}\n", names(n));
+        let mut files: Vec<(String, String)> = (0..deep).map(|n| (name(n), flow(n))).collect();
+        files.push((name(deep), LEAF.to_owned()));
+        files
+    };
+    let check = |files: &[(String, String)], expect: &Expect| {
+        check_files(&files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>(), expect);
+    };
+    check(&files(floe::flow::MAX_DEPTH, 1), &expect!["fits"]);
+    check(
+        &files(floe::flow::MAX_DEPTH + 1, 1),
+        &expect!["f16.yaml:4:7: subflows are nested more than 16 deep here; a call so deep would be refused"],
+    );
+    check(&files(7, 2), &expect!["fits"]);
+    check(&files(10, 3), &expect!["f9.yaml:5:7: these are more than 256 flows within one, however deep; run some of them apart"]);
 }

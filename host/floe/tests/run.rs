@@ -296,6 +296,44 @@ fn events_carry_what_was_streamed() {
     assert!(of("progress").get("data").is_some() && of("progress")["kind"].is_string());
 }
 
+/// A flow that greets everybody by a subflow, which has a router, a plugin and a budget of its own.
+fn greets(budget: &str) -> TempDir {
+    let dir = folder(&format!(
+        "floe: 1\nname: outer\nplugins: {{ p: {{ source: {} }} }}\nsubflows: {{ greeting: inner/greeting.yaml }}\nnodes:\n  \
+         split: {{ run: p/echo }}\n  sub: {{ subflow: greeting, policy: {{ timeout: 30s }} }}\n  \
+         gather: {{ join: {{ all: split }} }}\nedges: [split -> sub -> gather]\n",
+        floe_tests::ECHO
+    ));
+    let inner = format!(
+        "floe: 1\nname: inner\nplugins:\n  p: {{ source: {} }}\n  evil: {{ source: {}, limits: {{ wall: 300ms, fuel: 1e15 }} }}\n\
+         nodes:\n  way: {{ route: {{ by: name, to: {{ spin: spin }}, else: greet }} }}\n  spin: {{ run: evil/spin }}\n  \
+         greet: {{ run: p/greet, config: {{ word: Hi }} }}\nedges:\n  - way -> spin\n  - way -> greet\nbudget: {{ {budget} }}\n",
+        floe_tests::ECHO,
+        floe_tests::EVIL
+    );
+    fs::create_dir(dir.path().join("inner")).unwrap();
+    fs::write(dir.path().join("inner/greeting.yaml"), inner).unwrap();
+    dir
+}
+
+#[test]
+fn a_subflow_runs_with_its_own_plugins_limits_and_budget() {
+    let dir = greets("hops: 10");
+    let input = "{\"name\": \"Ada\"}\n{\"name\": \"spin\"}\n{\"nome\": \"Bob\"}\n";
+    let ran = run(dir.path(), input, &[]);
+    assert_eq!(ran.code, Some(1), "{}", ran.errors);
+    let expected = [(1, json!([{ "greeting": "Hi, Ada!" }])), (2, json!("timed-out")), (3, json!("invalid-input"))];
+    assert_eq!(ran.by_line(), BTreeMap::from(expected));
+    let error = |line: u64| ran.lines.iter().find(|found| found["line"] == json!(line)).unwrap()["error"].clone();
+    assert_eq!((&error(2)["node"], &error(2)["detail"]["node"]), (&json!("sub"), &json!("spin")));
+    let message = error(2)["message"].to_string();
+    assert!(message.contains("subflow `greeting`: ") && message.contains("`plugins.evil.limits.wall`"), "{message}");
+
+    let ran = run(greets("hops: 1").path(), input, &[]);
+    let codes: Vec<Value> = ran.by_line().into_values().collect();
+    assert_eq!(codes, ["exhausted", "exhausted", "exhausted"].map(Value::from), "{}", ran.errors);
+}
+
 #[cfg(unix)]
 fn send(child: &Child, signal: &str) {
     let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();

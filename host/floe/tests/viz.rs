@@ -298,3 +298,42 @@ fn a_large_flow_is_drawn() {
     let drawing = svg(&format!("floe: 1\nname: large\nnodes:\n{}\nedges:\n{}\n", nodes.join("\n"), edges.join("\n")));
     assert!(names.iter().all(|name| drawing.contains(&format!(">{name}</text>"))));
 }
+
+#[test]
+fn a_subflow_has_its_own_mark() {
+    let flow = "floe: 1\nname: calls\nsubflows: { inner: inner.yaml }\nnodes:\n  s: { subflow: inner }\n";
+    check(
+        flow,
+        VizFormat::Mermaid,
+        &expect![[r#"
+            ---
+            title: "calls"
+            ---
+            flowchart LR
+                input(["input"])
+                n0{{"s<br/>flow inner"}}
+                output(["output"])
+                input -->|"ingress"| n0
+                n0 -->|"egress"| output
+                classDef endpoint fill:#e0f2fe,stroke:#0369a1,stroke-width:1px
+                class input,output endpoint
+        "#]],
+    );
+    check(
+        flow,
+        VizFormat::Dot,
+        &expect![[r##"
+            digraph "calls" {
+                rankdir=LR;
+                node [fontname="sans-serif"];
+                input [label="input", shape=oval, style=filled, fillcolor="#e0f2fe", color="#0369a1"];
+                n0 [label="s\nflow inner", shape=component];
+                output [label="output", shape=oval, style=filled, fillcolor="#e0f2fe", color="#0369a1"];
+                input -> n0 [label="ingress"];
+                n0 -> output [label="egress"];
+            }
+        "##]],
+    );
+    let drawing = svg(flow);
+    assert_eq!((texts(&drawing), drawing.matches("<rect").count()), (vec!["s", "flow inner", "input", "output"], 5));
+}

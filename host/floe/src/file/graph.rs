@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use floe_flow::graph::{Place, did_you_mean};
-use floe_flow::{DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, Outcome, Policy, Router, Rule, Schema, native};
+use floe_flow::{
+    DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, Outcome, Policy, Router, Rule, Schema, SubflowNode, native,
+};
 use serde_json::Value;
 
 use super::join::JoinNode;
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::route::{Route, RouteNode, RuleConfig};
 use super::tree::Step;
-use super::types::{Node, OneOrMany};
+use super::types::{DEFAULT_BUDGET, Node, OneOrMany};
 use super::units::Time;
 use super::{Flow, Link};
 
@@ -35,6 +37,8 @@ pub struct Code {
 pub struct Wanted<'f> {
     /// The plugin's name in the file.
     pub plugin: &'f str,
+    /// What stands before it for a plugin of a subflow: `sub/`, `sub/inner/`.
+    pub within: &'f str,
     /// The node or tool of it.
     pub member: &'f str,
     /// Its configuration.
@@ -59,19 +63,33 @@ pub enum Unresolved {
 
 impl Flow {
     /// Checks the file as a graph, whatever its plugins are, and returns it with nodes that compute nothing.
-    pub fn outline(&self) -> Result<Graph, Vec<Problem>> {
+    pub fn outline(&self) -> Result<Graph, Problems> {
         self.graph(1, &|_| {
             let invoke = native(|call| Ok(Outcome::one(call.message.payload.clone())));
             Ok(Code { invoke, input: None, output: None, repeatable: true })
         })
     }
 
-    /// Makes the graph; a node runs `cores` invocations at once unless the file says otherwise. Says all that is wrong at once.
-    pub fn graph(&self, cores: usize, resolve: Resolve<'_>) -> Result<Graph, Vec<Problem>> {
+    /// Makes the graph with its subflows; a node runs `cores` invocations at once unless the file says otherwise. Says all that
+    /// is wrong at once.
+    pub fn graph(&self, cores: usize, resolve: Resolve<'_>) -> Result<Graph, Problems> {
+        self.graph_within("", cores, resolve)
+    }
+
+    fn graph_within(&self, within: &str, cores: usize, resolve: Resolve<'_>) -> Result<Graph, Problems> {
         let (links, problems) = self.links();
-        let mut making = Making { flow: self, cores, resolve, links: &links, problems };
+        let mut making = Making { flow: self, within, cores, resolve, links: &links, problems };
         making.budget();
         let mut builder = Graph::builder(&self.file.name);
+        let mut wrong = self.problems(Vec::new());
+        for (name, inner) in self.subflows.iter() {
+            match inner.graph_within(&format!("{within}{name}/"), cores, resolve) {
+                Ok(graph) => {
+                    builder.subflow(name, graph, inner.file.budget.over(DEFAULT_BUDGET));
+                }
+                Err(problems) => wrong.add(problems),
+            }
+        }
         for (name, node) in self.file.nodes.iter() {
             let policy = making.policy(name, node);
             // A node that cannot be made still has its place in the graph, so that the edges to it are checked.
@@ -82,14 +100,10 @@ impl Flow {
             builder.edge(&link.from, &link.to, link.queue);
         }
         let mut problems = making.problems;
-        match builder.build() {
-            Ok(graph) if problems.is_empty() => Ok(graph),
-            Ok(_) => Err(problems),
-            Err(found) => {
-                problems.extend(found.into_iter().map(|problem| self.placed(problem, &links)));
-                Err(problems)
-            }
-        }
+        let built =
+            builder.build().map_err(|found| problems.extend(found.into_iter().map(|problem| self.placed(problem, &links))));
+        wrong.add(self.problems(problems));
+        built.ok().filter(|_| wrong.is_empty()).ok_or(wrong)
     }
 
     /// A graph's problem with its place in the file.
@@ -111,7 +125,7 @@ impl Flow {
 fn placeholder(node: &Node) -> Kind {
     match node {
         Node::Join(_) => Kind::Join(Join::count(1)),
-        Node::Run(_) | Node::Route(_) | Node::Map(_) | Node::Discard(_) => {
+        Node::Run(_) | Node::Route(_) | Node::Map(_) | Node::Subflow(_) | Node::Discard(_) => {
             let invoke = native(|_| Ok(Outcome::Outputs(Vec::new())));
             Kind::Run { invoke, input: None, output: None, repeatable: true }
         }
@@ -120,6 +134,7 @@ fn placeholder(node: &Node) -> Kind {
 
 struct Making<'m> {
     flow: &'m Flow,
+    within: &'m str,
     cores: usize,
     resolve: Resolve<'m>,
     links: &'m [Link],
@@ -163,6 +178,7 @@ impl Making<'_> {
             Node::Run(node) => &node.policy,
             Node::Route(node) => &node.policy,
             Node::Map(node) => &node.policy,
+            Node::Subflow(node) => &node.policy,
             Node::Join(_) | Node::Discard(_) => return Policy::with_concurrency(self.cores),
         };
         self.too_short(config.timeout, &["nodes".into(), name.into(), "policy".into(), "timeout".into()]);
@@ -190,6 +206,7 @@ impl Making<'_> {
                 Some(Kind::Run { invoke: Arc::new(router), input: None, output: None, repeatable: true })
             }
             Node::Join(join) => self.join(name, join).map(Kind::Join),
+            Node::Subflow(node) => self.subflow(name, &node.subflow),
             Node::Discard(discard) => {
                 if !discard.discard {
                     self.problem("`discard` is `true` or not there", &["nodes".into(), name.into(), "discard".into()]);
@@ -211,13 +228,25 @@ impl Making<'_> {
             self.problem(message, &path(key));
             return None;
         }
-        match (self.resolve)(Wanted { plugin, member, config, reuse }) {
+        match (self.resolve)(Wanted { plugin, within: self.within, member, config, reuse }) {
             Ok(code) => return Some(code),
             Err(Unresolved::Plugin) => {}
             Err(Unresolved::Member(message)) => self.problem(message, &path(key)),
             Err(Unresolved::Config(message)) => self.problem(message, &path("config")),
         }
         None
+    }
+
+    /// A call that is repeated after a crash finds what its subflow has done already.
+    fn subflow(&mut self, name: &str, wanted: &str) -> Option<Kind> {
+        let subflows = &self.flow.file.subflows;
+        if subflows.get(wanted).is_none() {
+            let message = format!("there is no subflow `{wanted}` under `subflows`{}", did_you_mean(wanted, subflows.names()));
+            self.problem(message, &["nodes".into(), name.into(), "subflow".into()]);
+            return None;
+        }
+        let invoke = Arc::new(SubflowNode::new(wanted));
+        Some(Kind::Run { invoke, input: None, output: None, repeatable: true })
     }
 
     fn router(&mut self, name: &str, node: &RouteNode) -> Option<Router> {

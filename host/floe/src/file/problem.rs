@@ -32,13 +32,15 @@ pub struct Texts {
     pub sets: Vec<String>,
 }
 
-/// All that is wrong with one flow; at least one thing.
+/// All that is wrong with one flow.
 #[derive(Debug, Clone)]
 pub struct Problems {
     /// Where the places are.
     pub texts: Texts,
     /// In the order of the file, as far as there is one.
     pub list: Vec<Problem>,
+    /// Problems of other files, of the flow's subflows, each with its own places.
+    pub others: Vec<Self>,
 }
 
 /// A problem as a program reads it.
@@ -81,7 +83,33 @@ impl Problems {
     /// Problems in the order of their places; the ones without a place come last.
     pub fn new(texts: Texts, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|problem| problem.at.map_or((usize::MAX, usize::MAX), |at| (origin_rank(at.origin), at.start)));
-        Self { texts, list }
+        list.dedup_by(|left, right| left.at == right.at && left.message == right.message);
+        Self { texts, list, others: Vec::new() }
+    }
+
+    /// Adds problems of this file or of another. A file that is read twice says each of its problems once.
+    pub fn add(&mut self, more: Self) {
+        let Self { texts, list, others } = more;
+        if !list.is_empty() {
+            let known = if self.texts.path == texts.path {
+                Some(&mut *self)
+            } else {
+                self.others.iter_mut().find(|known| known.texts.path == texts.path)
+            };
+            match known {
+                Some(known) => {
+                    let all = [std::mem::take(&mut known.list), list].concat();
+                    known.list = Self::new(texts, all).list;
+                }
+                None => self.others.push(Self { texts, list, others: Vec::new() }),
+            }
+        }
+        others.into_iter().for_each(|other| self.add(other));
+    }
+
+    /// Nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.others.iter().all(Self::is_empty)
     }
 
     /// Each problem with the lines around its place.
@@ -95,6 +123,7 @@ impl Problems {
                 let _ = writeln!(text, "{shown}");
             }
         }
+        text.extend(self.others.iter().map(|other| other.render(color)));
         text
     }
 
@@ -110,7 +139,7 @@ impl Problems {
                 column: place.map(|(_, column)| column),
             }
         };
-        self.list.iter().map(item).collect()
+        self.list.iter().map(item).chain(self.others.iter().flat_map(Self::json)).collect()
     }
 }
 

@@ -9,9 +9,9 @@ use super::tree::{Entry, Shape, Span, Tree};
 use super::types::{CAPABILITIES, Edge, FlowFile, Node, Plugin};
 
 /// The keys of [`FlowFile`].
-const KEYS: [&str; 6] = ["floe", "name", "plugins", "nodes", "edges", "budget"];
+const KEYS: [&str; 7] = ["floe", "name", "plugins", "subflows", "nodes", "edges", "budget"];
 /// The keys that say what a node is.
-const KINDS: [&str; 5] = ["run", "route", "join", "map", "discard"];
+const KINDS: [&str; 6] = ["run", "route", "join", "map", "subflow", "discard"];
 
 /// Reads the whole file; nothing if it lacks what every flow has.
 pub(crate) fn flow_file(root: &Tree, problems: &mut Vec<Problem>) -> Option<FlowFile> {
@@ -27,13 +27,14 @@ pub(crate) fn flow_file(root: &Tree, problems: &mut Vec<Problem>) -> Option<Flow
     let floe = reader.version();
     let name = reader.name();
     let plugins = reader.named("plugins", plugin);
+    let subflows = reader.named("subflows", read);
     let nodes = reader.named("nodes", node);
     let edges = reader.edges();
     let budget = reader.optional("budget");
     if !entries.iter().any(|entry| entry.key == "nodes") {
         problems.push(Problem::new("`nodes` is missing", None));
     }
-    Some(FlowFile { floe: floe?, name: name?, plugins, nodes, edges, budget })
+    Some(FlowFile { floe: floe?, name: name?, plugins, subflows, nodes, edges, budget })
 }
 
 struct Reader<'t, 'p> {
@@ -153,13 +154,14 @@ fn node(tree: &Tree) -> Result<Node, Mismatch> {
         Some("route") => read(tree).map(Node::Route),
         Some("join") => read(tree).map(Node::Join),
         Some("map") => read(tree).map(Node::Map),
+        Some("subflow") => read(tree).map(Node::Subflow),
         Some(_) => read(tree).map(Node::Discard),
         None => {
             let guess = keys.first().map(|entry| Mismatch { span: Some(entry.key_span), ..unknown_key(&entry.key, &KINDS) });
             match guess {
                 Some(guess) if guess.message.contains("did you mean") => Err(guess),
                 _ => {
-                    let message = "a node is one of `run`, `route`, `join`, `map` and `discard`".to_owned();
+                    let message = "a node is one of `run`, `route`, `join`, `map`, `subflow` and `discard`".to_owned();
                     Err(Mismatch { message, help: Some("for example `{ run: PLUGIN/NODE }`".to_owned()), span: None })
                 }
             }

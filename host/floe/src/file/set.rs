@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::tree::{Entry, Origin, Shape, Span, Tree};
 
 /// Maps whose keys are names that the file chooses: an override does not add one.
-const NAMED: [&str; 2] = ["nodes", "plugins"];
+const NAMED: [&str; 3] = ["nodes", "plugins", "subflows"];
 
 /// Puts one override in. All that comes of it has its place in the override's own text.
 pub(crate) fn apply(root: &mut Tree, index: usize, set: &str) -> Result<(), Box<Problem>> {

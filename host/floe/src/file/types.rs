@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
 
+use floe_flow::flow::{DEFAULT_HOPS, DEFAULT_MESSAGES, DEFAULT_PAYLOAD};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
@@ -14,6 +15,7 @@ use super::limits::{LimitsConfig, Profile};
 use super::named::Named;
 use super::policy::PolicyConfig;
 use super::route::RouteNode;
+use super::subflow::SubflowNode;
 use super::units::{Bytes, Count, Time};
 
 /// A Floe flow: plugins, the nodes made of them, the edges between the nodes, and what a trace may use.
@@ -29,6 +31,10 @@ pub struct FlowFile {
     /// Sandboxed code, by name.
     #[schemars(default)]
     pub plugins: Named<Plugin>,
+    /// Other flows that nodes of this one run, by name: each a flow file or its folder, relative to this file. A subflow has
+    /// plugins of its own, and a budget within what its caller has left.
+    #[schemars(default)]
+    pub subflows: Named<String>,
     /// What a message goes through, by name.
     pub nodes: Named<Node>,
     /// The ways between nodes. A node without successors is an output of the flow, one without predecessors an input.
@@ -78,6 +84,16 @@ pub struct Budget {
     pub tokens: Option<Count>,
 }
 
+/// What a trace may use where the file says nothing.
+pub(crate) const DEFAULT_BUDGET: floe_flow::Budget = floe_flow::Budget {
+    hops: DEFAULT_HOPS,
+    messages: DEFAULT_MESSAGES,
+    payload: DEFAULT_PAYLOAD,
+    fuel: None,
+    tokens: None,
+    deadline: None,
+};
+
 impl Budget {
     /// The default with what is given in its place.
     pub fn over(&self, default: floe_flow::Budget) -> floe_flow::Budget {
@@ -93,7 +109,7 @@ impl Budget {
     }
 }
 
-/// A node is exactly one of `run`, `route`, `join`, `map` and `discard`.
+/// A node is exactly one of `run`, `route`, `join`, `map`, `subflow` and `discard`.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(untagged)]
 pub enum Node {
@@ -105,6 +121,8 @@ pub enum Node {
     Join(JoinNode),
     /// Applies a plugin's node to every item of an array.
     Map(MapNode),
+    /// Runs another flow.
+    Subflow(SubflowNode),
     /// Ends what it is sent.
     Discard(DiscardNode),
 }

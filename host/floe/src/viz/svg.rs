@@ -112,6 +112,7 @@ impl Box {
             Some(Shape::Route) => ("#fef9c3", "#854d0e"),
             Some(Shape::Join) => ("#ede9fe", "#5b21b6"),
             Some(Shape::Map) => ("#dcfce7", "#166534"),
+            Some(Shape::Subflow) => ("#e0e7ff", "#3730a3"),
             Some(Shape::Discard) => ("#f1f5f9", "#64748b"),
             None => super::ENDPOINT.into(),
         }
@@ -121,6 +122,14 @@ impl Box {
         let (fill, stroke) = self.colours();
         let (left, top) = (spot.x - self.size.width / 2.0, spot.y - self.size.height / 2.0);
         let _ = writeln!(text, "{} fill=\"{fill}\" stroke=\"{stroke}\"/>", self.outline(left, top));
+        if let Some(Shape::Subflow) = self.shape {
+            // A box in a box.
+            let [x, y, width, height] = [left + 3.0, top + 3.0, self.size.width - 6.0, self.size.height - 6.0].map(number);
+            let _ = writeln!(
+                text,
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"none\" stroke=\"{stroke}\"/>"
+            );
+        }
         if let Some(Shape::Map) = self.shape {
             // The bars of something that is done to many.
             for x in [left + 4.0, left + self.size.width - 4.0].map(number) {
@@ -156,7 +165,7 @@ impl Box {
         let (inner_left, inner_right) = (left + PADDING, right - PADDING);
         match self.shape {
             Some(Shape::Run) => rectangle(6.0),
-            Some(Shape::Map) => rectangle(0.0),
+            Some(Shape::Map | Shape::Subflow) => rectangle(0.0),
             None => rectangle(height / 2.0),
             Some(Shape::Route) => polygon(&[
                 (inner_left, top),

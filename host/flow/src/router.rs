@@ -1,5 +1,7 @@
 //! Routers: nodes of the host that pass a message on, unchanged, to some of their successors.
 
+mod table;
+
 use std::collections::BTreeMap;
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -13,6 +15,8 @@ use serde_json::Value as Json;
 use crate::context::Origin;
 use crate::message::Message;
 use crate::node::{Call, Failure, FailureKind, Invoke, Outcome, Output, Report};
+
+pub use table::{RouteKey, Routes, RoutingTable};
 
 /// Bytes of an expression: the parser needs stack for each level of it, and nobody reads a longer one.
 pub const MAX_EXPRESSION_BYTES: usize = 4 * 1024;
@@ -30,7 +34,7 @@ pub struct Router(Choice);
 #[derive(Debug)]
 enum Choice {
     Rules { rules: Vec<Rule>, all: bool, env: SharedEnv },
-    Field { path: Vec<String>, to: BTreeMap<String, Vec<String>>, otherwise: Option<Vec<String>> },
+    Table { key: RouteKey, table: RoutingTable },
 }
 
 struct SharedEnv(Arc<Env>);
@@ -108,52 +112,19 @@ impl Router {
     /// Looks up the text at a dotted path of the payload (a discriminator) in `to`; without an entry there, the text itself
     /// names the successor unless `otherwise` says where the rest goes.
     pub fn field(path: &str, to: BTreeMap<String, Vec<String>>, otherwise: Option<Vec<String>>) -> Self {
-        Self(Choice::Field { path: path.split('.').map(str::to_owned).collect(), to, otherwise })
+        let key = RouteKey::Payload(path.split('.').map(str::to_owned).collect());
+        Self::table(key, RoutingTable::unchecked(Routes { to, otherwise }))
     }
 
-    /// Every successor that a rule can name, for checks and drawings: the name and the condition.
-    pub fn targets(&self) -> Vec<(&str, String)> {
-        match &self.0 {
-            Choice::Rules { rules, .. } => rules
-                .iter()
-                .enumerate()
-                .flat_map(|(position, rule)| {
-                    let label = if rule.when.is_some() { format!("rule {}", position + 1) } else { "else".to_owned() };
-                    rule.to.iter().map(move |to| (to.as_str(), label.clone()))
-                })
-                .collect(),
-            Choice::Field { path, to, otherwise } => {
-                let by = path.join(".");
-                let named = to.iter().flat_map(|(value, nodes)| nodes.iter().map(move |node| (node.as_str(), value)));
-                let mut all: Vec<(&str, String)> = named.map(|(node, value)| (node, format!("{by} = {value}"))).collect();
-                all.extend(otherwise.iter().flatten().map(|node| (node.as_str(), "else".to_owned())));
-                all
-            }
-        }
+    /// Looks something of each message up in a table, which may change meanwhile.
+    pub fn table(key: RouteKey, table: RoutingTable) -> Self {
+        Self(Choice::Table { key, table })
     }
 
     fn choose(&self, origin: &Origin, message: &Message) -> Result<Vec<String>, Failure> {
         match &self.0 {
             Choice::Rules { rules, all, env } => choose_by_rules(rules, *all, &env.0, origin, message),
-            Choice::Field { path, to, otherwise } => {
-                let payload = message.payload.value();
-                let found = path.iter().try_fold(payload.as_ref(), |value, key| value.get(key));
-                let text = match found {
-                    Some(Json::String(text)) => Some(text.clone()),
-                    Some(Json::Null) | None => None,
-                    Some(other) => Some(other.to_string()),
-                };
-                let listed = text.as_ref().and_then(|text| to.get(text)).or(otherwise.as_ref());
-                match (listed, text) {
-                    (Some(targets), _) => Ok(targets.clone()),
-                    (None, Some(text)) => Ok(vec![text]),
-                    (None, None) => {
-                        let what = if found.is_some() { "is null" } else { "is not there" };
-                        let message = format!("the payload's `{}` {what}, so it cannot be routed by; add `else`", path.join("."));
-                        Err(Failure::new(FailureKind::InvalidInput, message))
-                    }
-                }
-            }
+            Choice::Table { key, table } => table.choose(key, origin, message),
         }
     }
 }

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use floe_flow::{End, Failure, FailureKind, Graph, Kind, MapNode, Outcome, Output, Policy, Router, Rule, Submission, native};
+use floe_flow::{
+    End, Failure, FailureKind, Graph, Kind, MapNode, Outcome, Output, Policy, RouteKey, Router, Routes, RoutingTable, Rule,
+    Submission, native,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Slow, compute, echo, outputs, payload, policy, run, split, start, start_with, submit};
@@ -174,6 +177,63 @@ async fn a_field_names_the_way() {
     let flow = routed(Router::field("step.kind", to, Some(names(&["c"]))));
     assert_eq!(goes_to(&flow, json!({"step": {"kind": "other"}})).await, ["c"]);
     assert_eq!(goes_to(&flow, json!({})).await, ["c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_and_the_trace_are_looked_up_too() {
+    let to = |value: &str| BTreeMap::from([(value.to_owned(), names(&["a"]))]);
+    let vip = Submission { topic: Some("news".into()), priority: 7, ..Submission::new("mine", "vip", payload(json!("word"))) };
+    let plain = Submission::new("other", "plain", payload(json!({"headers": {"x": "y"}})));
+    for (by, value) in
+        [("headers.tenant", "vip"), ("headers.topic", "news"), ("headers.priority", "7"), ("trace", "mine"), ("payload", "word")]
+    {
+        let routes = Routes { to: to(value), otherwise: Some(names(&["b"])) };
+        let table = RoutingTable::new(["a", "b", "c", "off"], routes).unwrap();
+        let flow = routed(Router::table(RouteKey::parse(by).unwrap(), table));
+        for (submission, node) in [(&vip, "a"), (&plain, "b")] {
+            let (outputs, _) = flow.submit(submission.clone()).await.unwrap().finish().await;
+            assert_eq!(outputs[0].value()[0], json!(node), "{by}");
+        }
+    }
+    let flow = routed(Router::table(RouteKey::Topic, RoutingTable::new(["a"], Routes::default()).unwrap()));
+    let error = run(&flow, json!(1)).await.1.error.unwrap();
+    assert_eq!(error.message, "`headers.topic` is not there, so it cannot be routed by; add `else`");
+    let flow =
+        routed(Router::table(RouteKey::parse("payload.headers.x").unwrap(), RoutingTable::new([], Routes::default()).unwrap()));
+    assert_eq!(goes_to(&flow, json!({"headers": {"x": "c"}})).await, ["c"]);
+}
+
+#[test]
+fn what_can_be_looked_up_is_said() {
+    let path = |names: &[&str]| Ok(RouteKey::Payload(names.iter().map(|&name| name.to_owned()).collect()));
+    assert_eq!(RouteKey::parse("payload.trace"), path(&["trace"]));
+    assert_eq!(RouteKey::parse("a.headers"), path(&["a", "headers"]));
+    assert_eq!(RouteKey::parse("trace.id"), path(&["trace", "id"]));
+    expect![[r#"
+        Err(
+            "`headers.user` is no header; there are `headers.tenant`, `headers.topic` and `headers.priority`, and the payload's own is `payload.headers.user`",
+        )
+    "#]]
+    .assert_debug_eq(&RouteKey::parse("headers.user"));
+    assert!(RouteKey::parse("a..b").is_err() && RouteKey::parse("").is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_changes_while_the_flow_runs() {
+    let routes = |to: &str| Routes { to: BTreeMap::from([("x".to_owned(), names(&[to]))]), otherwise: Some(Vec::new()) };
+    let table = RoutingTable::new(["a", "b", "c", "off"], routes("a")).unwrap();
+    let flow = routed(Router::table(RouteKey::parse("kind").unwrap(), table.clone()));
+    let kind = |kind: &str| json!({ "kind": kind });
+    assert_eq!(goes_to(&flow, kind("x")).await, ["a"]);
+    assert!(goes_to(&flow, kind("y")).await.is_empty(), "an empty list ends the branch");
+    table.set(routes("b")).unwrap();
+    assert_eq!(goes_to(&flow, kind("x")).await, ["b"]);
+    let mut wrong = routes("c");
+    wrong.to.insert("y".to_owned(), names(&["a", "bb"]));
+    assert_eq!(table.set(wrong).unwrap_err(), "`y` goes to `bb`, which is no successor of this router; did you mean `b`?");
+    let wrong = Routes { otherwise: Some(names(&["none"])), ..routes("c") };
+    assert_eq!(table.set(wrong).unwrap_err(), "`else` goes to `none`, which is no successor of this router");
+    assert_eq!((goes_to(&flow, kind("x")).await, &*table.get()), (names(&["b"]), &routes("b")), "a wrong change changes nothing");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,21 +1,19 @@
 //! From the file to a checked graph. What a plugin's node is, the caller says.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod router;
+
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
 use floe_flow::graph::{Place, did_you_mean};
-use floe_flow::{
-    DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, Outcome, Policy, Router, Rule, Schema, SubflowNode, native,
-};
+use floe_flow::{DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, Outcome, Policy, Schema, SubflowNode, native};
 use serde_json::Value;
 
 use super::join::JoinNode;
 use super::problem::{Problem, Problems};
-use super::route::{Route, RouteNode, RuleConfig};
 use super::tree::Step;
-use super::types::{DEFAULT_BUDGET, Node, OneOrMany};
+use super::types::{DEFAULT_BUDGET, Node};
 use super::units::Time;
 use super::{Flow, Link};
 
@@ -247,82 +245,6 @@ impl Making<'_> {
         }
         let invoke = Arc::new(SubflowNode::new(wanted));
         Some(Kind::Run { invoke, input: None, output: None, repeatable: true })
-    }
-
-    fn router(&mut self, name: &str, node: &RouteNode) -> Option<Router> {
-        let at = |steps: &[Step]| [&[Step::from("nodes"), name.into(), "route".into()], steps].concat();
-        match &node.route {
-            Route::Rules(rules) => {
-                if rules.is_empty() {
-                    self.problem("a router without rules ends everything; use `discard: true` for that", &at(&[]));
-                }
-                let last = rules.len().saturating_sub(1);
-                let mut made = Vec::with_capacity(rules.len());
-                for (position, rule) in rules.iter().enumerate() {
-                    made.extend(self.rule(name, rule, position == last, &at(&[position.into()])));
-                }
-                (made.len() == rules.len()).then(|| Router::rules(made, node.all))
-            }
-            Route::Field(field) => {
-                if node.all {
-                    self.problem(
-                        "`all` belongs to a list of rules; a field has one value",
-                        &["nodes".into(), name.into(), "all".into()],
-                    );
-                }
-                if field.by.split('.').any(str::is_empty) {
-                    self.problem("`by` is the name of a field, or names with a `.` between them", &at(&["by".into()]));
-                }
-                let mut to = BTreeMap::new();
-                for (value, targets) in field.to.iter() {
-                    self.check_targets(name, targets, &at(&["to".into(), value.into()]));
-                    to.insert(value.to_owned(), targets.0.clone());
-                }
-                if let Some(targets) = &field.otherwise {
-                    self.check_targets(name, targets, &at(&["else".into()]));
-                }
-                Some(Router::field(&field.by, to, field.otherwise.as_ref().map(|targets| targets.0.clone())))
-            }
-        }
-    }
-
-    fn rule(&mut self, name: &str, rule: &RuleConfig, last: bool, at: &[Step]) -> Option<Rule> {
-        let part = |key: &str| [at, &[Step::from(key)]].concat();
-        match (&rule.when, &rule.to, &rule.otherwise) {
-            (Some(when), Some(to), None) => {
-                self.check_targets(name, to, &part("to"));
-                Rule::when(when, to.0.clone()).map_err(|message| self.problem(message, &part("when"))).ok()
-            }
-            (None, None, Some(otherwise)) => {
-                self.check_targets(name, otherwise, &part("else"));
-                if !last {
-                    self.problem("`else` takes all that is left, so it comes last", &part("else"));
-                }
-                Some(Rule::otherwise(otherwise.0.clone()))
-            }
-            _ => {
-                self.problem("a rule is `{ when: CEL, to: NODE }` or, as the last one, `{ else: NODE }`", at);
-                None
-            }
-        }
-    }
-
-    /// A router sends along edges; a target that is no successor would fail every message.
-    fn check_targets(&mut self, name: &str, targets: &OneOrMany, at: &[Step]) {
-        let successors: BTreeSet<&str> =
-            self.links.iter().filter(|link| link.from == name).map(|link| link.to.as_str()).collect();
-        for target in &targets.0 {
-            if successors.contains(target.as_str()) {
-                continue;
-            }
-            let nodes = &self.flow.file.nodes;
-            let message = if nodes.get(target).is_some() {
-                format!("there is no edge `{name} -> {target}`; add it under `edges`")
-            } else {
-                format!("there is no node `{target}`{}", did_you_mean(target, nodes.names()))
-            };
-            self.problem(message, at);
-        }
     }
 
     fn join(&mut self, name: &str, node: &JoinNode) -> Option<Join> {

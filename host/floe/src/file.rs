@@ -61,6 +61,13 @@ impl Flow {
         Ok(flow)
     }
 
+    /// Reads a flow from its text, and its subflows from their files; `folder` is what its paths are relative to.
+    pub fn read(texts: Texts, folder: PathBuf) -> Result<Self, Error> {
+        let mut flow = Self::parse(texts, folder)?;
+        subflow::Loader::load(&mut flow)?;
+        Ok(flow)
+    }
+
     fn load_alone(path: &Path, sets: &[String]) -> Result<Self, Error> {
         let path = Self::file_at(path);
         let text = read_text(&path)?;

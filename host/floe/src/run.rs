@@ -79,7 +79,7 @@ pub fn resume(args: &ResumeArgs, settings: &Settings, started: Instant) -> Resul
     let folder = Path::new(&info.flow_path).parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
     let texts = file::Texts { path: info.flow_path.clone(), text: info.flow.as_str().into(), sets: info.set.clone() };
     let plan = Plan {
-        flow: file::Flow::parse(texts, folder)?,
+        flow: file::Flow::read(texts, folder)?,
         set: info.set,
         input: info.input.map(PathBuf::from),
         envelope: info.envelope,

@@ -36,6 +36,9 @@ pub struct RunInfo {
     pub engine: String,
     /// The plugins, in the flow file's order.
     pub plugins: Vec<Plugin>,
+    /// The files of its subflows, by name: the SHA-256 of each text, in hexadecimal digits.
+    #[serde(default)]
+    pub subflows: Vec<(String, String)>,
 }
 
 /// A plugin of a run.

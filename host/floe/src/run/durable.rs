@@ -108,9 +108,13 @@ pub(crate) fn wrong(error: floe_store::Error) -> Error {
 
 /// The components that run, with their files.
 fn components<'p>(flow: &Flow, plugins: &'p [Plugin]) -> Vec<(&'p Plugin, PathBuf)> {
+    let parts = flow.parts();
     let located = |plugin: &'p Plugin| {
-        let source = &flow.file.plugins.get(&plugin.name)?.source;
-        Some((plugin, locate(flow, &plugin.name, source).ok()?.file))
+        parts.iter().find_map(|(within, part)| {
+            let name = plugin.name.strip_prefix(within.as_str())?;
+            let source = &part.file.plugins.get(name)?.source;
+            Some((plugin, locate(part, name, source).ok()?.file))
+        })
     };
     plugins.iter().filter_map(located).collect()
 }
@@ -119,11 +123,13 @@ fn info(plan: &Plan, assembled: &Assembled) -> Result<RunInfo, Error> {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
     let input = plan.input.as_deref().filter(|path| *path != Path::new("-"));
     let digest = input.map(digest).transpose()?;
-    let plugins = assembled.plugins.iter().map(|plugin| floe_store::Plugin {
+    let plugins = components(&plan.flow, &assembled.plugins).into_iter().map(|(plugin, file)| floe_store::Plugin {
         name: plugin.name.clone(),
         digest: plugin.digest.clone(),
-        source: plan.flow.file.plugins.get(&plugin.name).map_or_else(String::new, |config| config.source.clone()),
+        source: file.display().to_string(),
     });
+    let parts = plan.flow.parts().into_iter().skip(1);
+    let subflows = parts.map(|(name, part)| (name, format!("{:x}", Sha256::digest(part.text().as_bytes()))));
     Ok(RunInfo {
         flow: plan.flow.text().to_string(),
         flow_path: absolute(Path::new(plan.flow.path())),
@@ -136,6 +142,7 @@ fn info(plan: &Plan, assembled: &Assembled) -> Result<RunInfo, Error> {
         output: plan.output.as_deref().map(absolute),
         engine: format!("floe {}, wasmtime {}", env!("CARGO_PKG_VERSION"), locked("wasmtime").unwrap_or("unknown")),
         plugins: plugins.collect(),
+        subflows: subflows.collect(),
     })
 }
 
@@ -176,6 +183,11 @@ fn differences(then: &RunInfo, now: &RunInfo) -> Vec<String> {
     if then.output != now.output {
         let none = "standard output";
         all.push(format!("the output was {} and is {}", path(&then.output, none), path(&now.output, none)));
+    }
+    for (name, digest) in &now.subflows {
+        if then.subflows.iter().any(|(before, text)| before == name && text != digest) {
+            all.push(format!("the file of subflow `{}` has changed", name.trim_end_matches('/')));
+        }
     }
     for plugin in &now.plugins {
         let before = then.plugins.iter().find(|before| before.name == plugin.name);

@@ -4,8 +4,9 @@
 //! with the first message that this made ready. So a message usually runs through its nodes in one task, and a task is spawned
 //! only where a trace branches out or another trace's message was waiting.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -55,6 +56,9 @@ pub struct Config {
     pub in_flight: usize,
     /// Traces in flight at once for one tenant.
     pub in_flight_per_tenant: usize,
+    /// How often a tenant is served in a row where others wait too, for credit or for a slot of a node; those that are not
+    /// here, once.
+    pub weights: BTreeMap<Arc<str>, NonZeroU32>,
     /// What one trace may use.
     pub budget: Budget,
     /// Items that a trace's reader may be behind before its trace waits.
@@ -84,6 +88,7 @@ impl Config {
         Self {
             in_flight: DEFAULT_IN_FLIGHT,
             in_flight_per_tenant: DEFAULT_IN_FLIGHT,
+            weights: BTreeMap::new(),
             budget: Budget {
                 hops: DEFAULT_HOPS,
                 messages: DEFAULT_MESSAGES,
@@ -133,7 +138,7 @@ pub struct Submission {
     pub meta: Meta,
     /// A label for routers.
     pub topic: Option<Arc<str>>,
-    /// Higher is more urgent.
+    /// Higher is more urgent: what it causes goes ahead of what the same tenant has waiting with a lower one.
     pub priority: i32,
     /// From acceptance, after whatever [`Flow::submit`] waited for; the flow's own deadline holds too.
     pub deadline: Option<Duration>,
@@ -421,7 +426,9 @@ impl Shared {
         }
         // Whoever is not in use any more makes place: tenants are as many as have traces in flight.
         tenants.retain(|_, tenant| Arc::strong_count(tenant) > 1);
-        let tenant = Arc::new(Tenant::new(Arc::clone(name), self.graph.edges().len(), self.config.in_flight_per_tenant));
+        let weight = self.config.weights.get(name).copied().unwrap_or(NonZeroU32::MIN);
+        let (edges, credit) = (self.graph.edges().len(), self.config.in_flight_per_tenant);
+        let tenant = Arc::new(Tenant::new(Arc::clone(name), weight, edges, credit));
         if self.stopping.load(Ordering::SeqCst) {
             tenant.credit.close();
         }
@@ -435,9 +442,8 @@ impl Shared {
         if caller.is_some() {
             return Ok(Seat { tenant, credit: None, caller });
         }
-        let own = Arc::clone(&tenant.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
-        let common = Arc::clone(&self.credit).acquire_owned().await.map_err(|_| Error::Stopped)?;
-        Ok(Seat { tenant, credit: Some([own, common]), caller })
+        let credit = tenant.admit(&self.credit).await.map_err(|_| Error::Stopped)?;
+        Ok(Seat { tenant, credit: Some(credit), caller })
     }
 
     /// A trace that nobody knows yet and in which nothing happens.
@@ -456,7 +462,7 @@ impl Shared {
             running: 0,
             nodes: self.graph.nodes().iter().map(|_| Place::default()).collect(),
             outbox: BTreeMap::new(),
-            in_line: BTreeSet::new(),
+            in_line: BTreeMap::new(),
             joins: Joins::default(),
             reader: std::collections::VecDeque::new(),
             outputs: 0,

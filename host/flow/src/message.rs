@@ -338,7 +338,7 @@ pub struct Message {
     pub meta: Meta,
     /// A label for routers (spec item 1).
     pub topic: Option<Arc<str>>,
-    /// Higher is more urgent (spec item 1).
+    /// Higher is more urgent (spec item 1): it goes ahead of what the same tenant has waiting with a lower one.
     pub priority: i32,
     /// 0 at first; counts the turns of a controller loop.
     pub turn: u32,

@@ -39,7 +39,7 @@ pub struct Policy {
     pub on_failure: OnFailure,
     /// Invocations at once, over all traces; at least 1.
     pub concurrency: usize,
-    /// One invocation at a time per trace, in the order of arrival.
+    /// One invocation at a time per trace, in the order of arrival: the priorities of the trace's messages do not change it.
     pub ordered: bool,
     /// Turns of a controller loop; the node's first call is turn 1.
     pub turns: u32,

@@ -22,7 +22,7 @@ use crate::join::{Joins, Lineage};
 use crate::journal::{At, Cursor};
 use crate::message::{Message, MessageId, Meta, Payload};
 use crate::node::{Failure, Outcome, Output, Receipt};
-use crate::rooms::Tenant;
+use crate::rooms::{Queue, Tenant, Ticket};
 
 /// Bytes of an error's text: a screen; the rest is cut.
 pub const MAX_ERROR: usize = 4 << 10;
@@ -204,9 +204,9 @@ pub(crate) struct State {
     pub(crate) running: usize,
     pub(crate) nodes: Box<[Place]>,
     /// Messages that wait for room, by edge; an output of the flow has an edge of its own behind the graph's.
-    pub(crate) outbox: BTreeMap<EdgeIndex, VecDeque<Envelope>>,
+    pub(crate) outbox: BTreeMap<EdgeIndex, Queue>,
     /// Edges on which it stands in line for a place.
-    pub(crate) in_line: BTreeSet<EdgeIndex>,
+    pub(crate) in_line: BTreeMap<EdgeIndex, Ticket>,
     pub(crate) joins: Joins,
     pub(crate) reader: VecDeque<Item>,
     pub(crate) outputs: u64,
@@ -292,13 +292,13 @@ pub(crate) enum Phase {
 /// What a trace has at one node.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
-    pub(crate) queue: VecDeque<Envelope>,
+    pub(crate) queue: Queue,
     /// Attempts under way or waiting for a retry.
     pub(crate) busy: u32,
     /// Emissions of this node that wait for room: no new call until they have it.
     pub(crate) blocked: u32,
-    /// In line for a slot.
-    pub(crate) listed: bool,
+    /// In line for a slot, with the priority of the message that is next.
+    pub(crate) listed: Option<Ticket>,
 }
 
 /// A message with what the scheduler knows of it.

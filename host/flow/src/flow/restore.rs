@@ -1,7 +1,7 @@
 //! A trace from its records: what followed from each when it was made follows again, but nothing runs, nobody is told, and no
 //! room is taken, until the last record has been applied.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,9 +155,7 @@ impl Step<'_> {
             self.state.nodes[node].busy -= 1;
             return Some(envelope);
         }
-        let queue: &mut VecDeque<Envelope> = &mut self.state.nodes[node].queue;
-        let position = queue.iter().position(|envelope| envelope.message.id == message)?;
-        queue.remove(position)
+        self.state.nodes[node].queue.take(message)
     }
 
     fn count_streams(&mut self, streams: BTreeMap<Arc<str>, u64>) {

@@ -8,6 +8,7 @@ use crate::graph::{EdgeIndex, Kind, Node, NodeIndex};
 use crate::join::{self, Frame, Join, Lineage};
 use crate::message::{Message, Payload};
 use crate::node::Output;
+use crate::rooms::Queue;
 use crate::trace::{Envelope, Item, Job, Phase, Trace};
 
 impl Step<'_> {
@@ -124,7 +125,7 @@ impl Step<'_> {
     /// Starts a message, queues it, or holds it back in the trace until its edge has room.
     pub(super) fn enqueue(&mut self, node: NodeIndex, edge: Option<EdgeIndex>, mut envelope: Envelope) {
         if self.is_restoring() {
-            self.state.nodes[node].queue.push_back(envelope);
+            self.queue(node, envelope);
             return;
         }
         let held_back = edge.is_some_and(|edge| self.state.outbox.contains_key(&edge));
@@ -135,7 +136,7 @@ impl Step<'_> {
         let name = &self.node(node).name;
         let id = envelope.message.id;
         if let Some(edge) = edge {
-            if held_back || !self.enter_edge(edge) {
+            if held_back || !self.enter_edge(edge, envelope.message.priority) {
                 self.hold_back(edge, envelope);
                 let sender = self.sender(edge);
                 let from = &self.node(sender).name;
@@ -147,27 +148,22 @@ impl Step<'_> {
             }
             envelope.on = Some(edge);
         }
-        let queue = &mut self.state.nodes[node].queue;
-        if queue.is_empty() {
-            // Most traces have one message at a node: room for one, not for the four that a first push would take.
-            queue.reserve_exact(1);
-        }
-        queue.push_back(envelope);
+        self.queue(node, envelope);
         self.event_at(node, |load| EventKind::Queued { node: Arc::clone(name), message: id, load });
         self.line_up(node);
     }
 
     /// Takes a place on an edge, or stands in line for one. A node whose own emissions wait takes nothing more in.
-    pub(super) fn enter_edge(&mut self, edge: EdgeIndex) -> bool {
+    pub(super) fn enter_edge(&mut self, edge: EdgeIndex, priority: i32) -> bool {
         let to = &self.flow.graph.edges()[edge];
-        if self.state.nodes[to.to].blocked > 0 || self.state.in_line.contains(&edge) {
+        if self.state.nodes[to.to].blocked > 0 || self.state.in_line.contains_key(&edge) {
             return false;
         }
-        let entered = self.trace.tenant.enter(edge, to.queue, self.trace);
-        if !entered {
-            self.state.in_line.insert(edge);
+        let ticket = self.trace.tenant.enter(edge, to.queue, self.trace, priority);
+        if let Some(ticket) = ticket {
+            self.state.in_line.insert(edge, ticket);
         }
-        entered
+        ticket.is_none()
     }
 
     /// Keeps a message in the trace. Its sender starts nothing until it is gone, and what is queued at the sender gives its
@@ -177,16 +173,22 @@ impl Step<'_> {
         let from = &mut self.state.nodes[sender];
         from.blocked += 1;
         if from.blocked == 1 {
-            let places = from.queue.iter_mut().filter_map(|queued| queued.on.take());
+            let places = from.queue.give_up_places().into_iter();
             self.after.places.extend(places.map(|edge| (Arc::clone(&self.trace.tenant), edge)));
         }
-        self.state.outbox.entry(edge).or_default().push_back(envelope);
+        // Outputs leave the flow in the order in which they come.
+        let ordered = self.flow.graph.edges().get(edge).is_none_or(|edge| self.node(edge.to).policy.ordered);
+        let waiting = self.state.outbox.entry(edge).or_default();
+        waiting.push(envelope, ordered);
+        if let (Some(ticket), Some(priority)) = (self.state.in_line.get_mut(&edge), waiting.priority()) {
+            self.trace.tenant.raise(edge, ticket, priority);
+        }
     }
 
-    /// Takes the oldest message that waits for this edge.
+    /// Takes the message that is next for this edge.
     pub(super) fn let_go(&mut self, edge: EdgeIndex) -> Option<Envelope> {
         let waiting = self.state.outbox.get_mut(&edge)?;
-        let envelope = waiting.pop_front();
+        let envelope = waiting.pop();
         if waiting.is_empty() {
             self.state.outbox.remove(&edge);
         }
@@ -202,7 +204,7 @@ impl Step<'_> {
         let envelope = if self.state.nodes[node].blocked == 0 { self.let_go(edge) } else { None };
         match envelope {
             Some(envelope) => {
-                self.state.nodes[node].queue.push_back(Envelope { on: Some(edge), ..envelope });
+                self.queue(node, Envelope { on: Some(edge), ..envelope });
                 self.advance(edge);
             }
             None => self.free_place(edge),
@@ -212,9 +214,11 @@ impl Step<'_> {
     /// Moves what waits for this edge to its node, as far as there is room.
     fn advance(&mut self, edge: EdgeIndex) {
         let node = self.flow.graph.edges()[edge].to;
-        while self.state.outbox.contains_key(&edge) && self.enter_edge(edge) {
+        while let Some(priority) = self.state.outbox.get(&edge).and_then(Queue::priority)
+            && self.enter_edge(edge, priority)
+        {
             if let Some(envelope) = self.let_go(edge) {
-                self.state.nodes[node].queue.push_back(Envelope { on: Some(edge), ..envelope });
+                self.queue(node, Envelope { on: Some(edge), ..envelope });
             }
         }
         self.line_up(node);
@@ -302,14 +306,29 @@ impl Step<'_> {
         self.is_open() && place.blocked == 0 && !(self.node(node).policy.ordered && place.busy > 0)
     }
 
-    /// Starts what can start, or puts the trace in line for a slot.
+    /// Queues a message at its node, behind its equals; at an ordered node, behind all.
+    fn queue(&mut self, node: NodeIndex, envelope: Envelope) {
+        let ordered = self.node(node).policy.ordered;
+        self.state.nodes[node].queue.push(envelope, ordered);
+    }
+
+    /// Starts what can start, or puts the trace in line for a slot: with the priority of the message that is next, also if
+    /// that one came when the trace was in line already.
     pub(super) fn line_up(&mut self, node: NodeIndex) {
-        while !self.state.nodes[node].listed && !self.state.nodes[node].queue.is_empty() && self.may_start(node) {
-            if !self.flow.slots[node].take_or_wait(self.trace) {
-                self.state.nodes[node].listed = true;
+        let slots = &self.flow.slots[node];
+        while let Some(priority) = self.state.nodes[node].queue.priority() {
+            if let Some(ticket) = &mut self.state.nodes[node].listed {
+                slots.raise(&self.trace.tenant, ticket, priority);
                 return;
             }
-            if let Some(envelope) = self.state.nodes[node].queue.pop_front() {
+            if !self.may_start(node) {
+                return;
+            }
+            if let Some(ticket) = slots.take_or_wait(self.trace, priority) {
+                self.state.nodes[node].listed = Some(ticket);
+                return;
+            }
+            if let Some(envelope) = self.state.nodes[node].queue.pop() {
                 self.start(node, envelope);
             }
         }
@@ -317,8 +336,8 @@ impl Step<'_> {
 
     /// A slot has become this trace's.
     pub(super) fn take_slot(&mut self, node: NodeIndex) {
-        self.state.nodes[node].listed = false;
-        let envelope = if self.may_start(node) { self.state.nodes[node].queue.pop_front() } else { None };
+        self.state.nodes[node].listed = None;
+        let envelope = if self.may_start(node) { self.state.nodes[node].queue.pop() } else { None };
         match envelope {
             Some(envelope) => {
                 self.start(node, envelope);
@@ -359,11 +378,12 @@ impl Step<'_> {
         few.is_none()
     }
 
-    /// A failed message's pause is over: it goes ahead of those that came after it.
+    /// A failed message's pause is over: it goes ahead of its equals; at an ordered node, ahead of all.
     pub(super) fn resume(&mut self, node: NodeIndex, envelope: Envelope) {
         if matches!(self.state.phase, Phase::Running) {
             self.state.nodes[node].busy -= 1;
-            self.state.nodes[node].queue.push_front(envelope);
+            let ordered = self.node(node).policy.ordered;
+            self.state.nodes[node].queue.push_ahead(envelope, ordered);
             self.line_up(node);
         }
     }

@@ -53,15 +53,15 @@ impl Step<'_> {
         self.state.phase = Phase::Ending(Box::new(terminal));
         self.trace.cancelled.cancel();
         for (place, slots) in self.state.nodes.iter_mut().zip(&self.flow.slots) {
-            let edges = place.queue.drain(..).filter_map(|envelope| envelope.on);
+            let edges = place.queue.drain().filter_map(|envelope| envelope.on);
             self.after.places.extend(edges.map(|edge| (Arc::clone(&self.trace.tenant), edge)));
             place.blocked = 0;
-            if place.listed {
-                slots.sweep();
+            if let Some(ticket) = place.listed.take() {
+                slots.withdraw(&self.trace.tenant, ticket);
             }
         }
-        for edge in std::mem::take(&mut self.state.in_line) {
-            self.trace.tenant.sweep(edge);
+        for (edge, ticket) in std::mem::take(&mut self.state.in_line) {
+            self.trace.tenant.withdraw(edge, ticket);
         }
         self.state.outbox.clear();
         self.state.joins = join::Joins::default();

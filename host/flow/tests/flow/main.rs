@@ -4,6 +4,7 @@
 
 mod budgets;
 mod ends;
+mod fairness;
 mod faults;
 mod framing;
 mod graphs;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{End, Failure, FailureKind, Flow, Graph, Invoke, OnFailure, Outcome, Output, Policy, native};
+use floe_flow::{End, Failure, FailureKind, Flow, Graph, Invoke, OnFailure, Outcome, Output, Policy, Submission, native};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{Recorder, start_with, submit};
+use crate::support::{Recorder, payload, start_with, submit};
 
 #[derive(Debug, Clone)]
 struct Plan {
@@ -38,7 +38,11 @@ fn node(copies: usize, failures: u32) -> Arc<dyn Invoke> {
         if call.attempt <= failures {
             return Err(Failure::new(FailureKind::Internal, "planned"));
         }
-        Ok(Outcome::Outputs((0..copies).map(|n| Output::new(json!([n, call.message.id.to_string()]).into())).collect()))
+        let output = |n: usize| {
+            let priority = i32::try_from(n % 3).ok();
+            Output { priority, ..Output::new(json!([n, call.message.id.to_string()]).into()) }
+        };
+        Ok(Outcome::Outputs((0..copies).map(output).collect()))
     })
 }
 
@@ -128,13 +132,13 @@ proptest! {
     }
 
     #[test]
-    fn a_cancel_at_any_moment_ends_the_trace(plan in plans(), at in 0u64..400) {
+    fn a_cancel_at_any_moment_ends_the_trace(plan in plans(), at in 0u64..400, tenant in prop_oneof!["tenant", "another"]) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let recorder = Arc::new(Recorder::default());
             let flow = build(&plan, &recorder);
             let doomed = submit(&flow, "doomed", json!(null)).await;
-            let other = submit(&flow, "other", json!(null)).await;
+            let other = flow.submit(Submission::new("other", &tenant, payload(json!(null)))).await.unwrap();
             tokio::time::sleep(Duration::from_millis(at)).await;
             doomed.cancel();
             let (_, terminal) = tokio::time::timeout(Duration::from_secs(3600), doomed.finish()).await.expect("no trace hangs");

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cli::{DeadLettersArgs, HistoryArgs, JournalArg, PurgeArgs, ResolveArgs, ResumeArgs, RetryArgs, TracesArgs};
-use crate::run::durable::{entry, wrong};
+use crate::run::durable::entry;
 use crate::settings::Settings;
 use crate::table::table;
 use crate::{Error, Exit, run, start};
@@ -30,7 +30,7 @@ pub fn traces(args: &TracesArgs) -> Result<Exit, Error> {
         _ => None,
     };
     let filter = Filter { state, tenant: args.tenant.as_deref().map(Arc::from), limit: args.limit };
-    let rows = reading(&args.journal, async |reader| reader.traces(&filter).await.map_err(wrong))?;
+    let rows = reading(&args.journal, async |reader| reader.traces(&filter).await.map_err(Error::from))?;
     let mut out = std::io::stdout().lock();
     if args.json {
         for row in rows {
@@ -78,7 +78,7 @@ pub(crate) fn line(trace: &str, entry: &Entry) -> Value {
 
 /// Prints the traces that failed for good, the newest first.
 pub fn dead_letters(args: &DeadLettersArgs) -> Result<Exit, Error> {
-    let letters = reading(&args.journal, async |reader| reader.dead_letters(args.limit).await.map_err(wrong))?;
+    let letters = reading(&args.journal, async |reader| reader.dead_letters(args.limit).await.map_err(Error::from))?;
     let mut out = std::io::stdout().lock();
     if args.json {
         for letter in letters {
@@ -159,7 +159,7 @@ pub fn retry(args: &RetryArgs, settings: &Settings, started: Instant) -> Result<
     let again = writing(&args.journal, async |journal| {
         for number in 2.. {
             let trace: Arc<str> = format!("{}~{number}", args.trace).into();
-            if journal.reader().load(&trace).await.map_err(wrong)?.is_empty() {
+            if journal.reader().load(&trace).await?.is_empty() {
                 append(journal, &trace, Record::Accepted(Box::new(accepted.clone()))).await?;
                 return Ok(trace);
             }
@@ -175,10 +175,10 @@ pub fn retry(args: &RetryArgs, settings: &Settings, started: Instant) -> Result<
 pub fn purge(args: &PurgeArgs) -> Result<Exit, Error> {
     let removed = writing(&args.journal, async |journal| {
         if let Some(tenant) = &args.tenant {
-            return journal.purge(tenant).await.map_err(wrong);
+            return journal.purge(tenant).await.map_err(Error::from);
         }
         let since_ms = args.older_than.map(|age| now_ms().saturating_sub(millis(age)));
-        journal.retain(Retain { since_ms, count: args.keep }).await.map_err(wrong)
+        journal.retain(Retain { since_ms, count: args.keep }).await.map_err(Error::from)
     })?;
     let number = removed.traces;
     let rest = if removed.wiped {
@@ -208,7 +208,7 @@ fn plain(text: &str) -> String {
 
 /// The records of a trace; an error if there are none.
 pub(crate) fn load(journal: &JournalArg, trace: &str) -> Result<Vec<Entry>, Error> {
-    let entries = reading(journal, async |reader| reader.load(trace).await.map_err(wrong))?;
+    let entries = reading(journal, async |reader| reader.load(trace).await.map_err(Error::from))?;
     if entries.is_empty() {
         let message = format!("`{}` has no trace `{}`", journal.journal.display(), plain(trace));
         return Err(Error::wrong(message).with_help("floe traces lists those that it has"));
@@ -217,7 +217,7 @@ pub(crate) fn load(journal: &JournalArg, trace: &str) -> Result<Vec<Entry>, Erro
 }
 
 pub(crate) fn reading<T>(journal: &JournalArg, read: impl AsyncFnOnce(&Reader) -> Result<T, Error>) -> Result<T, Error> {
-    start::runtime()?.block_on(async { read(&Sqlite::read(&journal.journal).await.map_err(wrong)?).await })
+    start::runtime()?.block_on(async { read(&Sqlite::read(&journal.journal).await?).await })
 }
 
 fn writing<T>(journal: &JournalArg, write: impl AsyncFnOnce(&Sqlite) -> Result<T, Error>) -> Result<T, Error> {
@@ -225,5 +225,5 @@ fn writing<T>(journal: &JournalArg, write: impl AsyncFnOnce(&Sqlite) -> Result<T
     if !path.exists() {
         return Err(Error::wrong(format!("there is no journal `{}`", path.display())));
     }
-    start::runtime()?.block_on(async { write(&Sqlite::open(path, Options { max_bytes: None }).await.map_err(wrong)?).await })
+    start::runtime()?.block_on(async { write(&Sqlite::open(path, Options { max_bytes: None }).await?).await })
 }

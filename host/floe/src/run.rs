@@ -72,7 +72,7 @@ pub fn run(args: &RunArgs, settings: &Settings, mut started: Instant) -> Result<
 /// Goes on with a run from its journal and returns how it went.
 pub fn resume(args: &ResumeArgs, settings: &Settings, started: Instant) -> Result<Exit, Error> {
     let known = start::runtime()?.block_on(async { Sqlite::read(&args.journal).await?.info().await });
-    let Some(info) = known.map_err(durable::wrong)? else {
+    let Some(info) = known? else {
         let message = format!("`{}` holds no run", args.journal.display());
         return Err(Error::wrong(message).with_help("`floe run FLOW --journal FILE` begins one"));
     };
@@ -333,13 +333,12 @@ impl Run {
                 let refused = self.durable.as_ref().map(|durable| durable.refuse(&trace, &self.tenant, cursor, &error));
                 self.traces.spawn(async move {
                     let _permit = permit;
-                    match refused {
-                        Some(refused) => match refused.await {
+                    if let Some(refused) = refused {
+                        match refused.await {
                             Ok(()) => {}
-                            Err(JournalError::Duplicate(_)) if reader.durable => return Ended::Before,
+                            Err(JournalError::Duplicate(_)) => return Ended::Before,
                             Err(error) => return Ended::Lost(error.to_string()),
-                        },
-                        None => {}
+                        }
                     }
                     let written = reader.lines.refused(&trace, number, &error).await;
                     written.map_or_else(Ended::from, |()| Ended::As(End::Failed))

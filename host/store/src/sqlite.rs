@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use floe_flow::journal::{Entry, Journal, JournalError, Pending, Record};
 use serde::Deserialize;
-use sqlx::{SqliteConnection, query_as};
+use sqlx::{Connection, SqliteConnection, query_as};
 use tokio::sync::Mutex;
 
 use crate::Error;
@@ -74,6 +74,18 @@ impl Sqlite {
         let reader = Reader::connect(&file, Access::Look).await?;
         let writer = Writer::start(Arc::clone(&file), connection).await?;
         Ok(Self { file, writer, reader, _lock: lock })
+    }
+
+    /// Writes what is waiting and closes the file: when this returns, nothing of this process touches it any more, unless a clone
+    /// of its [`Reader`] is left.
+    pub async fn close(self) {
+        let Self { writer, reader, _lock: lock, .. } = self;
+        drop(writer);
+        if let Some(connection) = Arc::into_inner(reader.connection) {
+            // What was to be written is written; a reader has nothing to lose.
+            let _ = connection.into_inner().close().await;
+        }
+        drop(lock);
     }
 
     /// Opens a journal to look into it, which may be beside a process that writes it.

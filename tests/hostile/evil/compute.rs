@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{attack, lines};
 
-pub(super) const NODES: &[&str] = &["spin", "slow", "sleep", "recurse", "recurse-frames", "allocate", "panic"];
+pub(super) const NODES: &[&str] = &["spin", "slow", "sleep", "slow-write", "recurse", "recurse-frames", "allocate", "panic"];
 
 /// More than any test takes.
 const ENDLESS: Duration = Duration::from_secs(3600);
@@ -80,6 +80,8 @@ async fn computing_is_bounded_by_the_budget_of_the_trace() {
 async fn what_ends_in_time_is_not_ended() {
     attack("slow", json!(1_000_000), |_| {}).await.gave(&[json!(1_000_000)]);
     attack("sleep", json!(5), |_| {}).await.gave(&[json!(5)]);
+    // What a crash in the middle of it means: `a_call_in_doubt_waits_for_a_decision`.
+    attack("slow-write", json!(5), |_| {}).await.gave(&[json!(5)]);
 }
 
 #[tokio::test]

@@ -34,11 +34,11 @@ impl Durable {
     /// Opens the plan's journal for what is to be run: a new one, or one that was begun with the same.
     pub(super) async fn open(path: &Path, plan: &Plan, assembled: &Assembled) -> Result<Self, Error> {
         let info = info(plan, assembled)?;
-        let journal = Sqlite::open(path, Options { max_bytes: None }).await.map_err(wrong)?;
-        let known = journal.reader().info().await.map_err(wrong)?;
+        let journal = Sqlite::open(path, Options { max_bytes: None }).await?;
+        let known = journal.reader().info().await?;
         let goes_on = known.is_some();
         match known {
-            None => journal.start(&info).await.map_err(wrong)?,
+            None => journal.start(&info).await?,
             Some(known) => {
                 let differences = differences(&known, &info);
                 if !differences.is_empty() && !plan.migrate {
@@ -50,18 +50,18 @@ impl Durable {
                     return Err(Error::wrong(message).with_help(help));
                 }
                 if !differences.is_empty() {
-                    journal.restart(&info).await.map_err(wrong)?;
+                    journal.restart(&info).await?;
                 }
             }
         }
         for (plugin, file) in components(&plan.flow, &assembled.plugins) {
             let bytes =
                 std::fs::read(&file).map_err(|error| Error::wrong(format!("cannot read `{}`: {error}", file.display())))?;
-            journal.put_component(&plugin.digest, bytes).await.map_err(wrong)?;
+            journal.put_component(&plugin.digest, bytes).await?;
         }
         let start = Cursor { line: 0, offset: 0 };
-        let read = journal.reader().input_cursor().await.map_err(wrong)?.unwrap_or(start);
-        let written = journal.reader().output_cursor().await.map_err(wrong)?.unwrap_or(start);
+        let read = journal.reader().input_cursor().await?.unwrap_or(start);
+        let written = journal.reader().output_cursor().await?.unwrap_or(start);
         let unfinished = journal.unfinished().await.map_err(|error| Error::wrong(error.to_string()))?;
         Ok(Self { journal: Arc::new(journal), read, written, unfinished, goes_on })
     }
@@ -102,8 +102,10 @@ pub(crate) fn entry(record: Record) -> Entry {
     Entry { at_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX), seq: 0, record }
 }
 
-pub(crate) fn wrong(error: floe_store::Error) -> Error {
-    Error::wrong(error.to_string())
+impl From<floe_store::Error> for Error {
+    fn from(error: floe_store::Error) -> Self {
+        Self::wrong(error.to_string())
+    }
 }
 
 /// The components that run, with their files.

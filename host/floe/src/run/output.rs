@@ -184,7 +184,8 @@ impl Ledger {
                     synced => synced?,
                 }
             }
-            let known = batch.drain(..).map(|line| self.deliver(line)).last();
+            let known = batch.iter().map(|line| self.deliver(line)).last();
+            batch.clear();
             if let Some(known) = known {
                 runtime.block_on(known).map_err(std::io::Error::other)?;
             }
@@ -193,7 +194,7 @@ impl Ledger {
     }
 
     /// The records of one batch are kept in their order: the last one answers for all.
-    fn deliver(&mut self, line: Written) -> Pending<()> {
+    fn deliver(&mut self, line: &Written) -> Pending<()> {
         self.at.line += u64::from(!line.text.is_empty());
         self.at.offset += line.text.len() as u64;
         self.durable.deliver(&line.trace, line.message, self.at)

@@ -157,7 +157,9 @@ async fn a_read_only_file_is_refused() {
 async fn a_damaged_file_is_no_panic() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("journal");
-    append(&open(&path).await, "a", vec![accept(), done("1")]).await;
+    let journal = open(&path).await;
+    append(&journal, "a", vec![accept(), done("1")]).await;
+    journal.close().await;
     let length = fs::metadata(&path).unwrap().len();
     let mut bytes = fs::read(&path).unwrap();
     bytes[200..].fill(0xff);

@@ -63,7 +63,7 @@ impl Shared {
             }
         });
         after.slots.push(node);
-        self.go_on(after)
+        self.go_on(&mut after)
     }
 
     /// The slot is given back at once: the next message need not wait for the disk. What this one leads to does.
@@ -75,26 +75,26 @@ impl Shared {
             step.record_attempt(attempt)
         });
         after.slots.push(node);
-        let Some((fact, pending)) = appended else { return self.go_on(after) };
-        self.spawn_all(after);
+        let Some((fact, pending)) = appended else { return self.go_on(&mut after) };
+        self.spawn_all(&mut after);
         let result = pending.await;
         let mut after = After::default();
         self.step(&trace, &mut after, |step| step.recorded(fact, result));
-        self.go_on(after)
+        self.go_on(&mut after)
     }
 
     /// Does what a step left to do. What became ready gets tasks of its own, but for the first.
-    fn go_on(self: &Arc<Self>, after: After) -> Option<Job> {
-        let (first, others) = self.after(after);
-        for job in others {
+    fn go_on(self: &Arc<Self>, after: &mut After) -> Option<Job> {
+        self.after(after);
+        for job in after.others.drain(..) {
             self.spawn(job);
         }
-        first
+        after.first.take()
     }
 
-    fn spawn_all(self: &Arc<Self>, after: After) {
-        let (first, others) = self.after(after);
-        for job in first.into_iter().chain(others) {
+    fn spawn_all(self: &Arc<Self>, after: &mut After) {
+        self.after(after);
+        for job in after.first.take().into_iter().chain(after.others.drain(..)) {
             self.spawn(job);
         }
     }
@@ -103,7 +103,7 @@ impl Shared {
     pub(crate) fn with<T>(self: &Arc<Self>, trace: &Arc<Trace>, change: impl FnOnce(&mut Step<'_>) -> T) -> T {
         let mut after = After::default();
         let result = self.step(trace, &mut after, change);
-        self.spawn_all(after);
+        self.spawn_all(&mut after);
         result
     }
 
@@ -120,8 +120,8 @@ impl Shared {
         result
     }
 
-    /// Passes freed places and slots on. Returns the jobs that are ready, the first one apart.
-    fn after(self: &Arc<Self>, mut after: After) -> (Option<Job>, Vec<Job>) {
+    /// Passes freed places and slots on. What is left are the jobs that are ready.
+    fn after(self: &Arc<Self>, after: &mut After) {
         loop {
             after.superseded.drain(..).for_each(Superseded::announce);
             for (job, pause) in after.parked.drain(..) {
@@ -133,17 +133,16 @@ impl Shared {
             after.parts.clear();
             if let Some((tenant, edge)) = after.places.pop() {
                 if let Some(next) = tenant.leave(edge) {
-                    self.step(&next, &mut after, |step| step.take_place(edge));
+                    self.step(&next, after, |step| step.take_place(edge));
                 }
             } else if let Some(node) = after.slots.pop() {
                 if let Some(next) = self.slots[node].give_back() {
-                    self.step(&next, &mut after, |step| step.take_slot(node));
+                    self.step(&next, after, |step| step.take_slot(node));
                 }
             } else {
                 break;
             }
         }
-        (after.first, after.others)
     }
 }
 
@@ -161,6 +160,7 @@ pub(crate) struct Step<'a> {
 
 impl Step<'_> {
     /// An attempt has come back. None: it makes no difference any more.
+    #[inline]
     pub(super) fn returned(&mut self, job: Job, report: Option<Report>, latency: Duration) -> Option<Attempt> {
         let dropped = report.is_none();
         let Report { result, emitted, receipt } = report.unwrap_or_else(|| Report::from(Ok(Outcome::Outputs(Vec::new()))));

@@ -78,7 +78,7 @@ fn kill_in_calls(dir: &Path, calls: usize) {
 
 #[test]
 fn a_call_in_doubt_waits_for_a_decision() {
-    let dir = folder(floe_tests::EVIL, "slow-write", "3000\n3001\n");
+    let dir = folder(floe_tests::EVIL, "slow-write", "8000\n8001\n");
     let dir = dir.path();
     kill_in_calls(dir, 2);
     let resumed = floe(dir, &["resume", "j.db"]);
@@ -103,7 +103,7 @@ fn a_call_in_doubt_waits_for_a_decision() {
     done(dir, &["retry", names[1]]);
     let lines = output(dir);
     let retried = lines.iter().find(|line| line["trace_id"] == json!(format!("{}~2", names[1])));
-    assert_eq!(retried.unwrap()["payload"], json!(3001));
+    assert_eq!(retried.unwrap()["payload"], json!(8001));
 }
 
 #[test]

@@ -132,30 +132,28 @@ async fn slots_of_one_tenant_alone_are_all_used_whatever_its_weight() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_of_traces_that_ended_in_line_and_of_their_tenants() {
     let flow = start_with(graph(second(), 1, Policy::with_concurrency(1)), plenty);
+    // Has the only slot and, of its tenant's, the only place on the edge.
     let holder = send(&flow, "holder", "holder", json!([["holder", 0, 0], ["queued", 0, 0]])).await;
     millis(1).await;
     let (mut traces, mut tenants) = (Vec::new(), Vec::new());
     for n in 0..100 {
-        // The first one's message is in line for a slot, the others' for a place on the edge.
-        let tenant = format!("tenant-{}", n / 4);
+        // The holder's tenant has more in line for its place; of each other one the first is in line for the slot.
+        let tenant = if n % 2 == 0 { "holder".to_owned() } else { format!("tenant-{}", n / 8) };
         let handle = send(&flow, &format!("trace-{n}"), &tenant, json!([["name", n % 3, 0], ["more", n % 5, 1]])).await;
-        traces.push(Arc::downgrade(&handle.origin().trace));
-        tenants.push(Arc::downgrade(&handle.origin().tenant));
         millis(2).await;
-        if n % 2 == 0 {
-            handle.cancel();
-            handle.finish().await;
-        } else {
-            // The holder is done soon, and who is in line is served now and then.
-            drop(handle);
-        }
+        traces.push((Arc::downgrade(&handle.origin().trace), handle));
+    }
+    assert_eq!(flow.in_flight(), 101);
+    for (trace, handle) in traces {
+        tenants.push(Arc::downgrade(&handle.origin().tenant));
+        handle.cancel();
+        handle.finish().await;
+        assert!(trace.upgrade().is_none(), "no place came free that would have called it");
     }
     // Tenants without a trace are forgotten when a new one comes.
     let last = send(&flow, "last", "last", items("last", 1)).await;
-    millis(1).await;
-    assert_eq!(flow.in_flight(), 2);
-    assert_eq!(traces.iter().filter(|trace| trace.upgrade().is_some()).count(), 0);
-    assert_eq!(tenants.iter().filter(|tenant| tenant.upgrade().is_some()).count(), 0);
+    let kept = tenants.iter().filter_map(std::sync::Weak::upgrade).filter(|tenant| **tenant != *"holder").count();
+    assert_eq!((flow.in_flight(), kept), (2, 0));
     assert_eq!((holder.finish().await.1.end, last.finish().await.1.end), (End::Completed, End::Completed));
 }
 

@@ -119,15 +119,45 @@ fn the_scheduler_reads_no_files_and_no_environment() {
     }
 }
 
+/// The path without folders called `tests`.
+fn shortened(path: &Path) -> PathBuf {
+    path.components().filter(|part| part.as_os_str() != "tests").collect()
+}
+
+/// The names of all tests, by the shortened paths of their files.
+fn tests() -> Vec<(PathBuf, BTreeSet<String>)> {
+    let names = |file: &Path| {
+        let mut names = BTreeSet::new();
+        let mut is_test = false;
+        for line in fs::read_to_string(root().join(file)).unwrap().lines().map(str::trim_start) {
+            if line.starts_with("#[") {
+                is_test |= line == "#[test]" || line.starts_with("#[tokio::test");
+                continue;
+            }
+            if is_test && let Some((name, _)) = line.split_once("fn ").and_then(|(_, rest)| rest.split_once('(')) {
+                names.insert(name.to_owned());
+            }
+            is_test = false;
+        }
+        names
+    };
+    files("rs").into_iter().map(|file| (shortened(&file), names(&file))).collect()
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
 /// A limit that nobody reaches in a test may not be there.
 #[test]
 fn each_limit_is_listed_with_a_test_that_exists() {
     let list = fs::read_to_string(root().join("docs/limits.md")).unwrap();
     let code = |file: PathBuf| fs::read_to_string(root().join(file)).unwrap();
-    let functions: String = files("rs").into_iter().map(code).collect();
+    let tests = tests();
     for row in list.lines().filter(|line| line.starts_with('|') && line.ends_with("` |")) {
         let test = row.trim_end_matches("` |").rsplit('`').next().unwrap();
-        assert!(functions.contains(&format!("fn {test}()")), "docs/limits.md names `{test}`, which is no test");
+        assert!(tests.iter().any(|(_, names)| names.contains(test)), "docs/limits.md names `{test}`, which is no test");
     }
     let limits = code("host/sandbox/src/limits.rs".into());
     let (_, fields) = limits.split_once("pub struct Limits {").unwrap();
@@ -138,6 +168,42 @@ fn each_limit_is_listed_with_a_test_that_exists() {
         assert!(list.contains(&format!("\n| `{}` |", field.0)), "docs/limits.md does not list `{}`", field.0);
     }
     assert!(count > 20, "the fields of `Limits` are found");
+}
+
+/// What has no test says why. Every number is there once, and every file and test that is named.
+#[test]
+fn each_behaviour_is_listed_with_a_test_that_exists() {
+    let list = fs::read_to_string(root().join("docs/behaviours.md")).unwrap();
+    let tests = tests();
+    let (mut behaviours, mut weaknesses) = (Vec::new(), Vec::new());
+    for row in list.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let (number, last) = (cells[0], cells[cells.len() - 1]);
+        if number == "no." {
+            continue;
+        }
+        let parse = |text: &str| text.parse::<u32>().unwrap_or_else(|_| panic!("docs/behaviours.md: `{text}` is no number"));
+        if let Some(number) = number.strip_prefix('W') {
+            weaknesses.push(parse(number));
+        } else {
+            let (first, last) = number.split_once('–').unwrap_or((number, number));
+            behaviours.extend(parse(first)..=parse(last));
+            for place in quoted(cells[2]).filter(|place| place.contains('/')) {
+                let is_there = ["", "host"].iter().any(|folder| root().join(folder).join(place).exists());
+                assert!(is_there, "docs/behaviours.md, {number}: there is no `{place}`");
+            }
+        }
+        let says_why = ["Not yet", "later", "Does not apply"].iter().any(|why| last.contains(why));
+        assert!(last.contains(".rs::") || says_why, "docs/behaviours.md, {number}: no test, and no word of why");
+        for named in quoted(last) {
+            let Some((file, test)) = named.split_once("::") else { continue };
+            let file = shortened(Path::new(file));
+            let is_there = tests.iter().any(|(path, names)| path.ends_with(&file) && names.contains(test));
+            assert!(is_there, "docs/behaviours.md, {number}: `{named}` is no test");
+        }
+    }
+    assert_eq!(behaviours, (1..=131).collect::<Vec<_>>());
+    assert_eq!(weaknesses, (1..=17).collect::<Vec<_>>());
 }
 
 #[test]

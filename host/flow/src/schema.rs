@@ -6,6 +6,7 @@
 mod cost;
 mod disjoint;
 mod parts;
+mod values;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

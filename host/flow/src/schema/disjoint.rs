@@ -8,7 +8,7 @@ use super::Schema;
 use super::parts::follow;
 
 /// Steps that one comparison takes before it stands as undecided; a pair of large schemas takes some thousand.
-const MAX_STEPS: usize = 100_000;
+pub(super) const MAX_STEPS: usize = 100_000;
 
 /// Says why no value can satisfy both schemas, where that is certain; nothing where they may meet or where it is hard to say.
 pub(crate) fn disjoint(given: &Schema, taken: &Schema) -> Option<String> {
@@ -16,18 +16,19 @@ pub(crate) fn disjoint(given: &Schema, taken: &Schema) -> Option<String> {
     disjoint_at(&Side::root(given.text()), &Side::root(taken.text()), 8, &mut steps)
 }
 
-struct Side<'a> {
+/// A place in a schema.
+pub(super) struct Side<'a> {
     root: &'a Value,
-    here: &'a Value,
+    pub(super) here: &'a Value,
 }
 
 impl<'a> Side<'a> {
-    fn root(root: &'a Value) -> Self {
+    pub(super) fn root(root: &'a Value) -> Self {
         Self { root, here: root }
     }
 
     /// This place after following references, a few at most.
-    fn resolved(&self) -> Option<Self> {
+    pub(super) fn resolved(&self) -> Option<Self> {
         let mut here = self.here;
         for _ in 0..8 {
             match here.get("$ref").and_then(Value::as_str) {
@@ -38,7 +39,7 @@ impl<'a> Side<'a> {
         None
     }
 
-    fn at(&self, here: &'a Value) -> Self {
+    pub(super) fn at(&self, here: &'a Value) -> Self {
         Self { root: self.root, here }
     }
 
@@ -54,7 +55,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    fn constants(&self) -> Option<Vec<&'a Value>> {
+    pub(super) fn constants(&self) -> Option<Vec<&'a Value>> {
         match (self.here.get("const"), self.here.get("enum")) {
             (Some(value), _) => Some(vec![value]),
             (None, Some(Value::Array(values))) => Some(values.iter().collect()),
@@ -62,7 +63,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    fn property(&self, name: &str) -> Option<Self> {
+    pub(super) fn property(&self, name: &str) -> Option<Self> {
         self.here.get("properties").and_then(|properties| properties.get(name)).map(|here| self.at(here))
     }
 }
@@ -96,7 +97,7 @@ fn types_meet(left: &str, right: &str) -> bool {
 }
 
 /// Takes `n` of what is left of a budget.
-fn take(steps: &mut usize, n: usize) -> Option<()> {
+pub(super) fn take(steps: &mut usize, n: usize) -> Option<()> {
     *steps = steps.checked_sub(n)?;
     Some(())
 }

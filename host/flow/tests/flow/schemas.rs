@@ -269,3 +269,26 @@ fn ordinary_schemas_work_and_name_the_place() {
     assert!(Schema::compile(&json!({"type": 5})).is_err());
     assert!(Schema::compile(&json!(true)).is_ok());
 }
+
+#[test]
+fn listed_values_are_found() {
+    #[expect(clippy::needless_pass_by_value, reason = "a table of literals")]
+    fn check(schema: &Value, path: &[&str], expected: Option<Value>) {
+        let path: Vec<String> = path.iter().map(|&name| name.to_owned()).collect();
+        let schema = Schema::compile(schema).unwrap();
+        let found = schema.values_at(&path).map(|values| values.into_iter().cloned().collect());
+        assert_eq!(found, expected, "{}", schema.text());
+    }
+    let tagged = |kind: &str| json!({"type": "object", "properties": {"kind": {"const": kind}}});
+    check(&tagged("a"), &["kind"], Some(json!(["a"])));
+    check(&tagged("a"), &["other"], None);
+    check(&tagged("a"), &[], None);
+    check(&json!({"oneOf": [tagged("a"), tagged("b"), tagged("a")]}), &["kind"], Some(json!(["a", "b"])));
+    check(&json!({"anyOf": [tagged("a"), {"type": "object"}]}), &["kind"], None);
+    check(&json!({"allOf": [{"type": "object"}, tagged("a")]}), &["kind"], Some(json!(["a"])));
+    let optional = json!({"$defs": {"k": {"enum": ["x", 2]}}, "properties": {"a": {"properties": {"b": {
+        "anyOf": [{"$ref": "#/$defs/k"}, {"type": "null"}]
+    }}}}});
+    check(&optional, &["a", "b"], Some(json!(["x", 2])));
+    check(&json!({"properties": {"a": {"type": "string"}}}), &["a"], None);
+}

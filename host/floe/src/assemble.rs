@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use floe_flow::graph::did_you_mean;
-use floe_flow::{Graph, Payload, Schema};
+use floe_flow::{Graph, Payload, RoutingTable, Schema};
 use floe_sandbox::{Error as Refusal, Grants, Limits, Plugin, Sandbox};
 use serde_json::{Value, json};
 
 use crate::builder::{Located, locate};
-use crate::file::{self, Code, Flow, Problem, Step, Unresolved, Wanted};
+use crate::file::{self, Code, Flow, Made, Problem, Step, Unresolved, Wanted};
 use crate::{Error, file::Span};
 
 use oddities::oddities;
@@ -23,6 +23,8 @@ pub struct Assembled {
     pub graph: Graph,
     /// Its plugins by their names in the file, in declaration order; then those of its subflows, called `sub/plugin`.
     pub plugins: Vec<Plugin>,
+    /// The tables of routers by a field, by node, or `sub/node`: a host program may change them while the flow runs.
+    pub tables: BTreeMap<String, RoutingTable>,
     /// What the caller should know although it is no mistake, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -42,9 +44,9 @@ pub async fn assemble(flow: &Flow, sandbox: &Sandbox, cores: usize) -> Result<As
     }
     let by_name: BTreeMap<&str, &Plugin> = plugins.iter().map(|plugin| (plugin.name.as_str(), plugin)).collect();
     match flow.graph(cores, &|wanted| resolve(&by_name, wanted)) {
-        Ok(graph) if problems.is_empty() => {
-            warnings.extend(oddities(flow, &graph));
-            return Ok(Assembled { graph, plugins, warnings });
+        Ok(Made { graph, tables }) if problems.is_empty() => {
+            warnings.extend(oddities(flow, &graph, &tables, ""));
+            return Ok(Assembled { graph, plugins, tables, warnings });
         }
         Ok(_) => {}
         Err(found) => problems.add(found),

@@ -21,6 +21,12 @@ pub struct Settings {
     pub cores: NonZeroUsize,
 }
 
+/// What the variable that a flow file names holds; the error says that there is none.
+pub(crate) fn variable(name: &str) -> Result<String, String> {
+    let value = var_os(name).ok_or_else(|| format!("there is no `{name}` in the environment"))?;
+    value.into_string().map_err(|_| format!("the environment's `{name}` is not UTF-8 text"))
+}
+
 impl Settings {
     /// Reads `FLOE_CACHE`, `XDG_CACHE_HOME`, `HOME`, `NO_COLOR` and `TERM`.
     pub fn from_env() -> Self {

@@ -24,7 +24,7 @@ pub fn execute(args: &ValidateArgs, settings: &Settings) -> Result<Exit, Error> 
         writeln!(out, "{:#}", report(&checked))?;
         return Ok(exit);
     }
-    let Assembled { graph, plugins, warnings } = checked?;
+    let Assembled { graph, plugins, warnings, .. } = checked?;
     for warning in warnings {
         writeln!(std::io::stderr().lock(), "warning: {warning}")?;
     }
@@ -63,7 +63,7 @@ fn subflows(graph: &Graph, within: &str) -> Vec<Value> {
 
 fn report(checked: &Result<Assembled, Error>) -> Value {
     let problems = match checked {
-        Ok(Assembled { graph, plugins, warnings }) => {
+        Ok(Assembled { graph, plugins, warnings, .. }) => {
             let plugins: Vec<Value> =
                 plugins.iter().map(|plugin| json!({ "name": plugin.name, "digest": plugin.digest })).collect();
             return json!({

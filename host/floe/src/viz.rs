@@ -144,10 +144,13 @@ fn condition(node: &Node, to: &str) -> Option<String> {
             }
         }
         Route::Field(field) => {
+            let elsewhere = field.from_file.as_ref().or(field.from_env.as_ref());
             let listed = field.to.iter().filter(|(_, targets)| targets.0.iter().any(|name| name == to));
             conditions.extend(listed.map(|(value, _)| format!("{} = {value}", field.by)));
             match &field.otherwise {
                 Some(otherwise) if otherwise.0.iter().any(|name| name == to) => conditions.push("else".to_owned()),
+                // What leads where may change.
+                _ if elsewhere.is_some() => conditions.extend(elsewhere.cloned()),
                 // Without `else`, a value that is not listed names its successor.
                 None if field.to.get(to).is_none() => conditions.push(format!("{} = {to}", field.by)),
                 Some(_) | None => {}

@@ -2,12 +2,15 @@
 
 mod router;
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
 use floe_flow::graph::{Place, did_you_mean};
-use floe_flow::{DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, Outcome, Policy, Schema, SubflowNode, native};
+use floe_flow::{
+    DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, Outcome, Policy, RoutingTable, Schema, SubflowNode, native,
+};
 use serde_json::Value;
 
 use super::join::JoinNode;
@@ -45,6 +48,16 @@ pub struct Wanted<'f> {
     pub reuse: Option<NonZeroU32>,
 }
 
+/// A graph, and what a host program may change in it while it runs.
+#[derive(Debug)]
+pub struct Made {
+    /// What runs.
+    pub graph: Graph,
+    /// The tables of routers by a field, by node; of those in subflows, by `sub/node`. What is put into one whose routes are in a
+    /// file stays until the file changes.
+    pub tables: BTreeMap<String, RoutingTable>,
+}
+
 /// Finds the code of a node. The error stands at `run` (or `map`), or at `config` if it says so.
 pub type Resolve<'r> = &'r dyn Fn(Wanted<'_>) -> Result<Code, Unresolved>;
 
@@ -62,28 +75,30 @@ pub enum Unresolved {
 impl Flow {
     /// Checks the file as a graph, whatever its plugins are, and returns it with nodes that compute nothing.
     pub fn outline(&self) -> Result<Graph, Problems> {
-        self.graph(1, &|_| {
+        let made = self.graph(1, &|_| {
             let invoke = native(|call| Ok(Outcome::one(call.message.payload.clone())));
             Ok(Code { invoke, input: None, output: None, repeatable: true })
-        })
+        });
+        made.map(|made| made.graph)
     }
 
     /// Makes the graph with its subflows; a node runs `cores` invocations at once unless the file says otherwise. Says all that
     /// is wrong at once.
-    pub fn graph(&self, cores: usize, resolve: Resolve<'_>) -> Result<Graph, Problems> {
+    pub fn graph(&self, cores: usize, resolve: Resolve<'_>) -> Result<Made, Problems> {
         self.graph_within("", cores, resolve)
     }
 
-    fn graph_within(&self, within: &str, cores: usize, resolve: Resolve<'_>) -> Result<Graph, Problems> {
+    fn graph_within(&self, within: &str, cores: usize, resolve: Resolve<'_>) -> Result<Made, Problems> {
         let (links, problems) = self.links();
-        let mut making = Making { flow: self, within, cores, resolve, links: &links, problems };
+        let mut making = Making { flow: self, within, cores, resolve, links: &links, tables: BTreeMap::new(), problems };
         making.budget();
         let mut builder = Graph::builder(&self.file.name);
         let mut wrong = self.problems(Vec::new());
         for (name, inner) in self.subflows.iter() {
             match inner.graph_within(&format!("{within}{name}/"), cores, resolve) {
-                Ok(graph) => {
-                    builder.subflow(name, graph, inner.file.budget.over(DEFAULT_BUDGET));
+                Ok(made) => {
+                    builder.subflow(name, made.graph, inner.file.budget.over(DEFAULT_BUDGET));
+                    making.tables.extend(made.tables);
                 }
                 Err(problems) => wrong.add(problems),
             }
@@ -97,11 +112,11 @@ impl Flow {
         for link in &links {
             builder.edge(&link.from, &link.to, link.queue);
         }
-        let mut problems = making.problems;
+        let (mut problems, tables) = (making.problems, making.tables);
         let built =
             builder.build().map_err(|found| problems.extend(found.into_iter().map(|problem| self.placed(problem, &links))));
         wrong.add(self.problems(problems));
-        built.ok().filter(|_| wrong.is_empty()).ok_or(wrong)
+        built.ok().filter(|_| wrong.is_empty()).map(|graph| Made { graph, tables }).ok_or(wrong)
     }
 
     /// A graph's problem with its place in the file.
@@ -136,6 +151,7 @@ struct Making<'m> {
     cores: usize,
     resolve: Resolve<'m>,
     links: &'m [Link],
+    tables: BTreeMap<String, RoutingTable>,
     problems: Vec<Problem>,
 }
 
@@ -200,8 +216,8 @@ impl Making<'_> {
                 Some(Kind::Run { invoke, input: None, output: None, repeatable: code.repeatable })
             }
             Node::Route(route) => {
-                let router = self.router(name, route)?;
-                Some(Kind::Run { invoke: Arc::new(router), input: None, output: None, repeatable: true })
+                let invoke = self.router(name, route)?;
+                Some(Kind::Run { invoke, input: None, output: None, repeatable: true })
             }
             Node::Join(join) => self.join(name, join).map(Kind::Join),
             Node::Subflow(node) => self.subflow(name, &node.subflow),

@@ -31,7 +31,7 @@ pub struct RouteNode {
 pub enum Route {
     /// Rules in order.
     Rules(Vec<RuleConfig>),
-    /// A field of the payload.
+    /// A field of the payload, or a header.
     Field(RouteField),
 }
 
@@ -51,16 +51,24 @@ pub struct RuleConfig {
     pub otherwise: Option<OneOrMany>,
 }
 
-/// A field whose value chooses.
+/// A field whose value chooses. A value that is not listed goes to `else`; without `else` it names its successor itself.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteField {
-    /// The field, a dotted path in the payload.
+    /// The field, a dotted path in the payload; or `headers.tenant`, `headers.topic`, `headers.priority` or `trace`. A field of
+    /// the payload that is called like one of these is `payload.trace`, `payload.headers.topic`.
     pub by: String,
-    /// Successors by value. A value that is not listed goes to `else`; without `else` it names its successor itself.
+    /// Successors by value.
     #[serde(default)]
     pub to: Named<OneOrMany>,
-    /// The successors for every other value.
+    /// In the place of `to`: a JSON file with the same, relative to the flow file. It is read again when it has changed; a change
+    /// that is wrong is logged and not followed.
+    #[serde(default)]
+    pub from_file: Option<String>,
+    /// In the place of `to`: an environment variable that holds the same as JSON.
+    #[serde(default)]
+    pub from_env: Option<String>,
+    /// The successors for every other value; `[]` ends what is not listed.
     #[serde(default, rename = "else")]
     pub otherwise: Option<OneOrMany>,
 }

@@ -112,13 +112,13 @@ pub fn resolve(args: &ResolveArgs) -> Result<Exit, Error> {
     } else if args.decision.fail {
         // Of a kind that nobody retries unasked.
         let failure = Failure::new(FailureKind::Cancelled, "somebody decided that the call has failed");
-        (Record::Failed { at, failure, receipt, streams }, format!("{shown} has failed"))
+        (Record::Failed { at, failure, receipt, streams, tape: None }, format!("{shown} has failed"))
     } else {
         let outputs =
             args.decision.done.iter().map(|text| Payload::parse(text.as_str()).map(Output::new)).collect::<Result<Vec<_>, _>>();
         let outputs = outputs.map_err(|error| Error::wrong(format!("--done takes the output as JSON: {error}")))?;
         let outcome = Outcome::Outputs(outputs);
-        (Record::Done { at, emitted: Vec::new(), outcome, receipt, streams }, format!("{shown} is done"))
+        (Record::Done { at, emitted: Vec::new(), outcome, receipt, streams, tape: None }, format!("{shown} is done"))
     };
     let trace: Arc<str> = args.trace.as_str().into();
     writing(&args.journal, async |journal| append(journal, &trace, record).await)?;

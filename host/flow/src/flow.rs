@@ -33,10 +33,13 @@ mod attempt;
 mod commit;
 mod gather;
 mod log;
+mod replay;
 mod restore;
 mod send;
 mod settle;
 mod span;
+
+pub use replay::{Attempted, Past, Repeated};
 
 /// Traces in flight at once; enough to keep a few nodes busy, few enough to look at.
 pub const DEFAULT_IN_FLIGHT: usize = 64;

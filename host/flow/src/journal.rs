@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::{MessageId, Meta, Payload};
 use crate::node::{Failure, Outcome, Output, Receipt};
+use crate::tape::Tape;
 use crate::trace::Terminal;
 
 /// Keeps records, in memory or on a disk. `host/store` has both, and one test for all implementations.
@@ -77,6 +78,9 @@ pub enum Record {
         /// The pieces of each stream that it wrote to, so far.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         streams: BTreeMap<Arc<str>, u64>,
+        /// What the call was given and told, to make it once more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tape: Option<Box<Tape>>,
     },
     /// An attempt failed. What follows, the node's policy says.
     Failed {
@@ -89,6 +93,9 @@ pub enum Record {
         /// The pieces of each stream that it wrote to, so far.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         streams: BTreeMap<Arc<str>, u64>,
+        /// What the call was given and told, to make it once more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tape: Option<Box<Tape>>,
     },
     /// A call of which it was not known whether it had been made is made again: somebody decided so.
     Retry(At),

@@ -44,13 +44,14 @@ mod router;
 mod schema;
 mod stream;
 mod subflow;
+mod tape;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod trace;
 
 pub use context::{Chunk, Context, Origin, Remaining};
 pub use event::{Event, EventKind, Load, Observer};
-pub use flow::{Budget, Config, Error, Flow, Offered, Submission};
+pub use flow::{Attempted, Budget, Config, Error, Flow, Offered, Past, Repeated, Submission};
 pub use graph::{Graph, Kind, Problem};
 pub use handle::Handle;
 pub use join::{Join, Late, Members};
@@ -71,4 +72,5 @@ pub use schema::{
 };
 pub use stream::MAX_STREAMS;
 pub use subflow::{MAX_DEPTH, SubflowNode};
+pub use tape::{Answer, MAX_TAPE, Tape, Taping, Unfit};
 pub use trace::{End, Item, MAX_ERROR, Terminal, TraceError};

@@ -1,5 +1,6 @@
 //! `map`: one node applied to every item of an array, several at once, results in the order of the items (spec item 77).
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use tracing::{Instrument, debug_span};
 use crate::context::Context;
 use crate::message::{Message, Payload, name_key};
 use crate::node::{Call, Failure, FailureKind, Invoke, Outcome, Receipt, Report};
+use crate::tape::{MAX_TAPE, Tape, Taping, Unfit};
 
 /// PenguiFlow's number (spec item 77).
 pub const DEFAULT_MAP_CONCURRENCY: usize = 8;
@@ -34,11 +36,13 @@ impl MapNode {
     async fn run(&self, call: Call) -> Report {
         let mut receipt = Receipt::default();
         let mut running = JoinSet::new();
-        let result = self.collect(&call, &mut running, &mut receipt).await;
+        let mut tapes = Tapes::new(&call.taping);
+        let result = self.collect(&call, &mut running, &mut receipt, &mut tapes).await;
         // After a failure, a retry does not begin beside what is left of this attempt.
         running.shutdown().await;
         call.ctx.take_back(receipt.fuel);
-        Report { result: result.map(Outcome::one), emitted: Vec::new(), receipt }
+        let tape = tapes.whole(result.is_ok());
+        Report { result: result.map(Outcome::one), emitted: Vec::new(), receipt, tape }
     }
 
     async fn collect(
@@ -46,6 +50,7 @@ impl MapNode {
         call: &Call,
         running: &mut JoinSet<(usize, Report)>,
         receipt: &mut Receipt,
+        tapes: &mut Tapes,
     ) -> Result<Payload, Failure> {
         let items = items(call)?;
         let mut waiting = items.iter().enumerate();
@@ -60,8 +65,9 @@ impl MapNode {
                 self.start(call, index, item.get(), running)?;
             }
             let Some(done) = running.join_next().await else { break };
-            let (index, report) = done.map_err(|error| internal(&error))?;
+            let (index, mut report) = done.map_err(|error| internal(&error))?;
             add(receipt, &report.receipt);
+            tapes.add(index, &mut report);
             results[index] = texts(report, &mut bytes, max)
                 .map_err(|failure| Failure { message: format!("item {index}: {}", failure.message), ..failure })?;
         }
@@ -86,7 +92,11 @@ impl MapNode {
         let part = call.ctx.start_part().ok_or_else(ending)?;
         // Each item closes streams for itself.
         let ctx = Context { sender: call.ctx.sender.part(), ..call.ctx.clone() };
-        let call = Call { ctx, message: Arc::new(message), attempt: call.attempt, deadline: call.deadline };
+        let taping = match &call.taping {
+            Taping::Play(tape) => Taping::Play(Arc::new(tape.items.get(index).cloned().unwrap_or_default())),
+            other => other.clone(),
+        };
+        let call = Call { ctx, message: Arc::new(message), attempt: call.attempt, deadline: call.deadline, taping };
         let item = Arc::clone(&self.item);
         let work = async move {
             let report = item.invoke(call).await;
@@ -101,6 +111,47 @@ impl MapNode {
 impl Invoke for MapNode {
     fn invoke(&self, call: Call) -> Pin<Box<dyn Future<Output = Report> + Send + '_>> {
         Box::pin(self.run(call))
+    }
+}
+
+/// The records of the items' calls, by the items' places: they end in any order.
+#[derive(Default)]
+struct Tapes {
+    kept: bool,
+    items: BTreeMap<usize, Tape>,
+    bytes: usize,
+}
+
+impl Tapes {
+    fn new(taping: &Taping) -> Self {
+        Self { kept: matches!(taping, Taping::Record), ..Self::default() }
+    }
+
+    fn add(&mut self, index: usize, report: &mut Report) {
+        let Some(tape) = report.tape.take() else {
+            // What one item leaves no record of cannot be made again as a whole.
+            self.kept = false;
+            return;
+        };
+        self.bytes += tape.bytes();
+        if self.kept && self.bytes <= MAX_TAPE {
+            self.items.insert(index, *tape);
+        }
+    }
+
+    /// The record of the map's call.
+    fn whole(self, succeeded: bool) -> Option<Box<Tape>> {
+        let Self { kept, items, bytes } = self;
+        if !kept {
+            return None;
+        }
+        if bytes > MAX_TAPE {
+            return Some(Box::new(Tape::unfit(Unfit::TooManyAnswers)));
+        }
+        if !succeeded && !items.is_empty() {
+            return Some(Box::new(Tape::unfit(Unfit::ItemFailed)));
+        }
+        Some(Box::new(Tape::of_items(items.into_values())))
     }
 }
 

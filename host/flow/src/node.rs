@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::message::{Message, Payload};
+use crate::tape::{Tape, Taping};
 
 /// Computes one message at a time, as often at once as the node's policy allows.
 pub trait Invoke: Send + Sync + Debug {
@@ -53,6 +54,8 @@ pub struct Call {
     pub attempt: u32,
     /// When the attempt is ended, from the trace's deadline and the node's time-out; whoever computes may stop earlier.
     pub deadline: Option<Instant>,
+    /// Whether it is recorded, or answered from a record.
+    pub taping: Taping,
 }
 
 /// How an attempt went, what it emitted and what it used. Emissions of a failed attempt are dropped.
@@ -64,11 +67,13 @@ pub struct Report {
     pub emitted: Vec<Output>,
     /// What it used, also when it failed.
     pub receipt: Receipt,
+    /// What it was given and told, if that was asked for and whoever computes can tell.
+    pub tape: Option<Box<Tape>>,
 }
 
 impl From<Result<Outcome, Failure>> for Report {
     fn from(result: Result<Outcome, Failure>) -> Self {
-        Self { result, emitted: Vec::new(), receipt: Receipt::default() }
+        Self { result, emitted: Vec::new(), receipt: Receipt::default(), tape: None }
     }
 }
 

@@ -30,7 +30,7 @@ impl SubflowNode {
         let mut receipt = Receipt::default();
         let result = call.ctx.call(&self.name, &call.message, 0, &mut receipt).await;
         let outputs = result.map(|payloads| Outcome::Outputs(payloads.into_iter().map(Output::new).collect()));
-        Report { result: outputs, emitted: Vec::new(), receipt }
+        Report { result: outputs, emitted: Vec::new(), receipt, tape: None }
     }
 }
 

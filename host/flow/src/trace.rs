@@ -23,6 +23,7 @@ use crate::journal::{At, Cursor};
 use crate::message::{Message, MessageId, Meta, Payload};
 use crate::node::{Failure, Outcome, Output, Receipt};
 use crate::rooms::{Queue, Tenant, Ticket};
+use crate::tape::Tape;
 
 /// Bytes of an error's text: a screen; the rest is cut.
 pub const MAX_ERROR: usize = 4 << 10;
@@ -277,6 +278,8 @@ pub(crate) struct Restoring {
     pub(crate) at_ms: u64,
     /// Outputs that the reader has.
     pub(crate) delivered: BTreeSet<MessageId>,
+    /// What each attempt handled, for whoever only looks back.
+    pub(crate) handled: Option<BTreeMap<At, Arc<Message>>>,
 }
 
 /// Where a trace is in its life.
@@ -326,6 +329,8 @@ pub(crate) struct Attempt {
     pub(crate) result: Result<(Vec<Output>, Outcome), Failure>,
     pub(crate) receipt: Receipt,
     pub(crate) latency: Duration,
+    /// For its record.
+    pub(crate) tape: Option<Box<Tape>>,
 }
 
 // === impl Trace ===

@@ -15,7 +15,7 @@ use crate::engine::FUEL_YIELD;
 use crate::host::random::Random;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
-use crate::link::wasi;
+use crate::link::{bare_clocks, wasi};
 use crate::{Error, Plugin};
 
 /// A node of a plugin on bare Wasmtime.
@@ -138,6 +138,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<Bare>> {
     budget::add_to_linker::<_, HasSelf<Bare>>(&mut linker, |bare| bare)?;
     emit::add_to_linker::<_, HasSelf<Bare>>(&mut linker, |bare| bare)?;
     wasi(&mut linker, |bare| &mut bare.table, |bare| &mut bare.random)?;
+    bare_clocks(&mut linker, |bare| &mut bare.table)?;
     Ok(linker)
 }
 

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use floe_flow::{Call, Failure, Invoke, Outcome, Payload, Receipt, Report};
+use floe_flow::{Call, Failure, Invoke, Outcome, Payload, Receipt, Report, Tape, Taping, Unfit};
 use tokio::time::Instant;
-use wasmtime::Store;
 use wasmtime::component::InstancePre;
+use wasmtime::{Store, Trap};
 
 use crate::bindings::exports::floe::plugin::{node, toolset};
 use crate::bindings::floe::plugin::log::Level;
@@ -17,7 +17,8 @@ use crate::engine::FUEL_YIELD;
 use crate::pool::Pool;
 use crate::request::Request;
 use crate::sandbox::Core;
-use crate::state::{Identity, Running, State};
+use crate::state::{Identity, OutOfTime, Running, State};
+use crate::tape::Answers;
 use crate::timed::{Timed, after};
 use crate::trap::{self, Given};
 
@@ -27,6 +28,8 @@ pub(crate) struct Loaded {
     pub(crate) pre: InstancePre<State>,
     pub(crate) node: Option<node::GuestIndices>,
     pub(crate) toolset: Option<toolset::GuestIndices>,
+    /// Which code it is, for records of calls.
+    pub(crate) code: Arc<str>,
     /// What an instance takes of the sandbox's room.
     pub(crate) places: u32,
     /// Keeps time ticking for the instances.
@@ -41,7 +44,7 @@ impl Loaded {
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(usize::try_from(limits.hostcall).unwrap_or(usize::MAX));
         store.set_max_component_handles(usize::try_from(limits.handles).unwrap_or(usize::MAX));
-        store.epoch_deadline_callback(|store| store.data().tick());
+        store.epoch_deadline_callback(|mut store| store.data_mut().tick());
         store.fuel_async_yield_interval(Some(FUEL_YIELD)).expect("the engine counts fuel, and the interval is not zero");
         store
     }
@@ -123,9 +126,12 @@ impl Function {
         let (given, deadline) = self.give(&call, started);
         let id = message.id.to_string();
         let parent = message.parent.map(|parent| parent.to_string());
-        let running = Running::new(call, &id, deadline, &identity.limits);
+        // What an instance has of earlier calls is in no record.
+        let answers = Answers::new(&call.taping, self.reuse <= 1);
+        let (fresh, recorded) = (answers.are_recorded(), matches!(call.taping, Taping::Record));
+        let running = Running::new(call, answers, &id, deadline, &identity.limits);
 
-        let warm = if self.reuse > 1 { self.pool.take(&ctx.origin().tenant) } else { None };
+        let warm = if self.reuse > 1 && !fresh { self.pool.take(&ctx.origin().tenant) } else { None };
         // The places come before the store, so that they are dropped after it.
         let (places, mut store, guest, calls) = match warm {
             Some(mut warm) => {
@@ -136,7 +142,8 @@ impl Function {
                 Ok(places) => (places, self.loaded.store(running), None, 0),
                 Err(full) => {
                     let receipt = Receipt { wall: started.elapsed(), ..Receipt::default() };
-                    return Report { result: Err(full.failure()), emitted: Vec::new(), receipt };
+                    let tape = recorded.then(|| Box::new(Tape::unfit(Unfit::NoRoom)));
+                    return Report { receipt, tape, ..Report::from(Err(full.failure())) };
                 }
             },
         };
@@ -157,7 +164,7 @@ impl Function {
         let mut report = self.report(&mut store, result, given);
         report.receipt.bytes_in = request.size() + (self.name.len() + self.config.text().len()) as u64;
         report.receipt.cpu = cpu;
-        if let Some(guest) = kept.filter(|_| calls + 1 < self.reuse) {
+        if let Some(guest) = kept.filter(|_| calls + 1 < self.reuse && !fresh) {
             // A waiting instance keeps nothing of the trace that it served.
             store.data_mut().call.ctx = None;
             self.pool.put(Arc::clone(&ctx.origin().tenant), store, guest, calls + 1, places);
@@ -171,6 +178,11 @@ impl Function {
     /// Fuel and time: the plugin's limits, or less where the trace or the attempt has less.
     fn give(&self, call: &Call, now: Instant) -> (Given, Instant) {
         let limits = &self.loaded.identity.limits;
+        if let Taping::Play(tape) = &call.taping {
+            // It is told what it was told; how long it may take is as long as ever.
+            let given = Given { fuel: tape.fuel, fuel_of_budget: false, wall_ms: tape.wall_ms, wall_of_attempt: false };
+            return (given, after(now, limits.wall));
+        }
         let budget = call.ctx.remaining().fuel.filter(|fuel| *fuel < limits.fuel);
         let wall = after(now, limits.wall);
         let attempt = call.deadline.filter(|deadline| *deadline < wall);
@@ -239,6 +251,7 @@ impl Function {
         if dropped > 0 {
             tracing::debug!(plugin = identity.name, dropped, "Log lines were dropped.");
         }
+        let tape = state.call.answers.take().map(|tape| self.label(tape, given, cut(&result, state.call.interrupted, given)));
         let result = match result {
             Ok(Accepted { outcome, size }) => {
                 state.call.bytes_out += size;
@@ -258,7 +271,17 @@ impl Function {
             host_calls: state.call.host_calls,
             ..Receipt::default()
         };
-        Report { result, emitted: std::mem::take(&mut state.call.emitted), receipt }
+        Report { result, emitted: std::mem::take(&mut state.call.emitted), receipt, tape }
+    }
+
+    /// Adds to a call's record what was given to it, and why it may be of no use.
+    fn label(&self, mut tape: Box<Tape>, given: Given, cut: Option<Unfit>) -> Box<Tape> {
+        if let Some(unfit) = tape.unfit.or(cut) {
+            *tape = Tape::unfit(unfit);
+        }
+        tape.code = Some(Arc::clone(&self.loaded.code));
+        (tape.fuel, tape.wall_ms) = (given.fuel, given.wall_ms);
+        tape
     }
 }
 
@@ -273,4 +296,19 @@ enum Ended {
     Failed(Failure),
     Trapped(wasmtime::Error),
     OutOfTime,
+}
+
+/// What ended the call from outside; if anything did, it would not end there again.
+fn cut(result: &Result<Accepted, Ended>, interrupted: bool, given: Given) -> Option<Unfit> {
+    match result {
+        Ok(_) | Err(Ended::Failed(_)) => None,
+        Err(Ended::OutOfTime) => Some(Unfit::TimedOut),
+        Err(Ended::Trapped(_)) if interrupted => Some(Unfit::Interrupted),
+        Err(Ended::Trapped(error)) if error.is::<OutOfTime>() => Some(Unfit::TimedOut),
+        Err(Ended::Trapped(error)) => match error.downcast_ref() {
+            Some(Trap::Interrupt) => Some(Unfit::TimedOut),
+            Some(Trap::OutOfFuel) if given.fuel_of_budget => Some(Unfit::Budget),
+            _ => None,
+        },
+    }
 }

@@ -2,6 +2,7 @@
 //! a limit ends the call.
 
 pub(crate) mod budget;
+pub(crate) mod clocks;
 pub(crate) mod emit;
 pub(crate) mod log;
 pub(crate) mod random;

@@ -27,6 +27,7 @@ mod pool;
 mod request;
 mod sandbox;
 mod state;
+mod tape;
 mod text;
 mod timed;
 mod trap;

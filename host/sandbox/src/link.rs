@@ -7,12 +7,12 @@ use wasmtime_wasi::WasiView;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
-use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
+use wasmtime_wasi::p2::bindings::{cli, clocks as wasi_clocks, filesystem, random};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use crate::bindings::floe::plugin::{emit, log};
-use crate::host::budget;
 use crate::host::random::{HasRandom, Random};
+use crate::host::{budget, clocks};
 use crate::state::State;
 
 /// The linker of every plugin; type checks against it happen once, at load.
@@ -21,6 +21,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     budget::add_to_linker(&mut linker)?;
     emit::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    clocks::add_to_linker(&mut linker)?;
     wasi(
         &mut linker,
         |state| {
@@ -35,17 +36,14 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     Ok(linker)
 }
 
-/// The inert part of WASI 0.2 that compilers want: no directories, no environment, no arguments, no sockets.
+/// The part of WASI 0.2 whose answers follow from the call: no directories, no environment, no arguments, no sockets.
 pub(crate) fn wasi<T: WasiView + 'static>(
     linker: &mut Linker<T>,
     table: fn(&mut T) -> &mut ResourceTable,
     randomness: fn(&mut T) -> &mut Random,
 ) -> wasmtime::Result<()> {
     io::error::add_to_linker::<T, HasTable>(linker, table)?;
-    io::poll::add_to_linker::<T, HasTable>(linker, table)?;
     io::streams::add_to_linker::<T, HasTable>(linker, table)?;
-    clocks::wall_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
-    clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
     random::random::add_to_linker::<T, HasRandom>(linker, randomness)?;
     random::insecure::add_to_linker::<T, HasRandom>(linker, randomness)?;
     random::insecure_seed::add_to_linker::<T, HasRandom>(linker, randomness)?;
@@ -61,6 +59,16 @@ pub(crate) fn wasi<T: WasiView + 'static>(
     cli::terminal_stdin::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)
+}
+
+/// WASI's clocks as they are, for calls that nobody records.
+pub(crate) fn bare_clocks<T: WasiView + 'static>(
+    linker: &mut Linker<T>,
+    table: fn(&mut T) -> &mut ResourceTable,
+) -> wasmtime::Result<()> {
+    io::poll::add_to_linker::<T, HasTable>(linker, table)?;
+    wasi_clocks::wall_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
+    wasi_clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)
 }
 
 struct HasTable;

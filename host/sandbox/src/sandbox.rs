@@ -137,7 +137,8 @@ impl Sandbox {
         let node = inspection.node.then(|| node::GuestIndices::new(&pre).map_err(differs)).transpose()?;
         let toolset = inspection.toolset.then(|| toolset::GuestIndices::new(&pre).map_err(differs)).transpose()?;
         let places = places(&component, limits);
-        let loaded = Arc::new(Loaded { identity, pre, node, toolset, places, core: Arc::clone(&self.core) });
+        let code = code(&inspection.digest).into();
+        let loaded = Arc::new(Loaded { identity, pre, node, toolset, code, places, core: Arc::clone(&self.core) });
         Plugin::describe(loaded, inspection, self.handle()).await
     }
 
@@ -189,6 +190,12 @@ fn places(component: &Component, limits: &Limits) -> u32 {
         None => (limits.memories, limits.tables),
     };
     memories.min(limits.memories).max(tables.min(limits.tables).div_ceil(TABLES_PER_PLACE)).max(1)
+}
+
+/// Which code it is, short enough for every record of a call: the first 16 hexadecimal digits of its digest.
+fn code(digest: &str) -> &str {
+    let digits = digest.rsplit(':').next().unwrap_or_default();
+    digits.get(..16).unwrap_or(digits)
 }
 
 /// Wasmtime's reasons quote names that the guest chose.

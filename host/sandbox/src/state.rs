@@ -7,12 +7,15 @@ use floe_flow::{Call, Context, Failure, FailureKind, Output};
 use tokio::time::Instant;
 use wasmtime::UpdateDeadline;
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::clocks::WasiClocksCtxView;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::host::clocks::{Clocks, Polling};
 use crate::host::random::Random;
 use crate::host::stdio::Capture;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
+use crate::tape::Answers;
 
 /// A plugin's name and limits, shared by its instances.
 #[derive(Debug)]
@@ -63,6 +66,17 @@ struct Wasi {
     stderr: Capture,
 }
 
+impl Wasi {
+    fn get<'a>(wasi: &'a mut Option<Box<Self>>, limits: &Limits) -> &'a mut Self {
+        wasi.get_or_insert_with(|| {
+            let (stdout, stderr) = (Capture::new(limits.stdio), Capture::new(limits.stdio));
+            // No arguments, environment, directories or addresses: all of it is absent unless given.
+            let ctx = WasiCtx::builder().stdout(stdout.clone()).stderr(stderr.clone()).build();
+            Box::new(Self { ctx, stdout, stderr })
+        })
+    }
+}
+
 /// What belongs to one call.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -71,6 +85,9 @@ pub(crate) struct Running {
     /// When the call is ended.
     pub(crate) deadline: Instant,
     pub(crate) random: Random,
+    pub(crate) answers: Answers,
+    /// The tick ended it.
+    pub(crate) interrupted: bool,
     pub(crate) emitted: Vec<Output>,
     pub(crate) emitted_bytes: u64,
     pub(crate) log_lines: u32,
@@ -80,14 +97,25 @@ pub(crate) struct Running {
 
 impl Running {
     /// A call at a message. Its randomness follows from the trace, the message and the node, so that a second run is the same.
-    pub(crate) fn new(call: Call, message_id: &str, deadline: Instant, limits: &Limits) -> Self {
+    pub(crate) fn new(call: Call, answers: Answers, message_id: &str, deadline: Instant, limits: &Limits) -> Self {
         let random = Random::new([&call.ctx.origin().trace, message_id, call.ctx.node()], limits.random);
-        Self { ctx: Some(call.ctx), ..Self::describe(deadline, random) }
+        Self { ctx: Some(call.ctx), answers, ..Self::describe(deadline, random) }
     }
 
     /// A call without a trace.
     pub(crate) fn describe(deadline: Instant, random: Random) -> Self {
-        Self { ctx: None, deadline, random, emitted: Vec::new(), emitted_bytes: 0, log_lines: 0, bytes_out: 0, host_calls: 0 }
+        Self {
+            ctx: None,
+            deadline,
+            random,
+            answers: Answers::Live,
+            interrupted: false,
+            emitted: Vec::new(),
+            emitted_bytes: 0,
+            log_lines: 0,
+            bytes_out: 0,
+            host_calls: 0,
+        }
     }
 }
 
@@ -117,12 +145,26 @@ impl State {
 
     /// What a running guest is interrupted for at each tick: its time, and calls to WASI that nobody could refuse. It also lets
     /// others run: a guest that has the host work for it spends too little fuel to yield by it.
-    pub(crate) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
-        self.check_host_calls()?;
+    pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        self.check_host_calls().inspect_err(|_| self.call.interrupted = true)?;
         if Instant::now() >= self.call.deadline {
             return Err(OutOfTime.into());
         }
         Ok(UpdateDeadline::Yield(1))
+    }
+
+    /// The clocks for one call of the guest's, which is counted.
+    pub(crate) fn clocks(&mut self) -> Clocks<'_> {
+        self.call.host_calls += 1;
+        let wasi = Wasi::get(&mut self.wasi, &self.plugin.limits);
+        let wasi = WasiClocksCtxView { ctx: wasi.ctx.clocks(), table: &mut self.table };
+        Clocks { answers: &mut self.call.answers, wasi }
+    }
+
+    /// What can be waited for, for one call of the guest's, which is counted.
+    pub(crate) fn polling(&mut self) -> Polling<'_> {
+        self.call.host_calls += 1;
+        Polling { answers: &mut self.call.answers, table: &mut self.table }
     }
 
     /// The trace's id and the node's name, for log lines; empty while a plugin describes itself.
@@ -136,18 +178,12 @@ impl State {
     }
 }
 
-/// Every call to WASI passes here, except to randomness and streams, and is counted; a trap is not possible here, so the tick
+/// Every call to WASI passes here, except to clocks, randomness and streams, and is counted; a trap is not possible here, so the tick
 /// looks at the count.
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.call.host_calls += 1;
-        let max = self.plugin.limits.stdio;
-        let wasi = self.wasi.get_or_insert_with(|| {
-            let (stdout, stderr) = (Capture::new(max), Capture::new(max));
-            // No arguments, environment, directories or addresses: all of it is absent unless given.
-            let ctx = WasiCtx::builder().stdout(stdout.clone()).stderr(stderr.clone()).build();
-            Box::new(Wasi { ctx, stdout, stderr })
-        });
+        let wasi = Wasi::get(&mut self.wasi, &self.plugin.limits);
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut self.table }
     }
 }

@@ -9,6 +9,7 @@ use wasmtime_wasi::I32Exit;
 use crate::engine::WASM_STACK;
 use crate::limiter::Limiter;
 use crate::state::{Identity, OutOfTime, Reached};
+use crate::tape::Conflict;
 use crate::text::plain;
 
 /// What a call was given, for the failure that names it.
@@ -37,6 +38,9 @@ pub(crate) fn out_of_time(plugin: &Identity, given: Given) -> Failure {
 pub(crate) fn failure(error: &wasmtime::Error, plugin: &Identity, limiter: &Limiter, given: Given, stderr: &str) -> Failure {
     if let Some(failure) = limit(error, plugin, limiter, given) {
         return failure;
+    }
+    if let Some(conflict) = error.downcast_ref::<Conflict>() {
+        return Failure::new(FailureKind::Conflict, conflict.to_string());
     }
     let said = last_words(stderr);
     let message = match (error.downcast_ref::<I32Exit>(), error.downcast_ref::<Trap>()) {

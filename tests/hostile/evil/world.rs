@@ -2,12 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use floe_flow::{Origin, Submission};
+use floe_flow::{Item, Origin, Submission};
 use serde_json::{Value, json};
 
 use crate::support::{Stage, attack, lines, soon};
 
-pub(super) const NODES: &[&str] = &["stdout", "exit", "env", "told", "hash-order", "state-kept"];
+pub(super) const NODES: &[&str] = &["stdout", "exit", "env", "told", "hash-order", "state-kept", "unpredictable"];
 
 #[tokio::test]
 async fn what_is_printed_is_bounded_and_without_control() {
@@ -98,6 +98,16 @@ async fn a_second_run_is_the_same() {
     }
     assert_eq!(orders[0], orders[1]);
     assert_ne!(orders[0], orders[2], "another trace has another seed");
+}
+
+#[tokio::test]
+async fn what_differs_between_two_runs_is_told() {
+    let stage = Stage::new("unpredictable", |_| {}).await;
+    let seen = stage.call(json!(3)).await;
+    let chunks = seen.items.iter().filter(|item| matches!(item, Item::Chunk { .. })).count();
+    let outputs = seen.outputs();
+    assert_eq!((chunks, &outputs[0], &outputs[1]["chunks"]), (2, &json!([0, 0]), &json!([0, 0])), "{:?}", seen.terminal);
+    assert!(outputs[1]["longest_ns"].as_u64().is_some_and(|time| time >= 1_000_000), "it slept: {}", outputs[1]);
 }
 
 /// What `state-kept` counts in calls of these tenants, one after the other.

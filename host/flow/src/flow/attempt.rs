@@ -11,11 +11,12 @@ use tracing::{Instrument, debug_span};
 
 use super::Shared;
 use crate::context::Context;
-use crate::graph::Kind;
+use crate::graph::{Kind, Node};
 use crate::journal::At;
 use crate::message::Message;
 use crate::node::{Call, Failure, FailureKind, Outcome, Output, Report};
 use crate::stream::{Sender, Silence};
+use crate::tape::Taping;
 use crate::trace::{Job, Trace};
 
 impl Shared {
@@ -47,9 +48,7 @@ impl Shared {
             return None;
         }
         let node = &self.graph.nodes()[job.node];
-        let Kind::Run { invoke, input, output, repeatable } = &node.kind else { return None };
-        let input = input.as_ref().filter(|_| node.policy.validate.input());
-        let output = output.as_ref().filter(|_| node.policy.validate.output());
+        let Kind::Run { repeatable, .. } = &node.kind else { return None };
         let message = &job.envelope.message;
         if trace.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             // The commit makes it the trace's end.
@@ -70,24 +69,33 @@ impl Shared {
             message: Arc::clone(message),
             attempt,
             deadline: timeout.into_iter().chain(trace.deadline).min(),
+            taping: if self.config.journal.is_some() { Taping::Record } else { Taping::Off },
         };
-        let work = async {
-            let wrong = |why| Err(Failure::new(FailureKind::InvalidInput, why));
-            if let Some(why) = input.and_then(|schema| schema.check(&message.payload.value()).err()) {
-                return Report::from(wrong(format!("the payload does not fit the input of `{}`: {why}", node.name)));
-            }
-            let mut report = invoke.invoke(call).await;
-            if let Some(why) = output.and_then(|schema| check_outputs(schema, &report).err()) {
-                report.result = wrong(format!("an output of `{}` does not fit its own schema: {why}", node.name));
-            }
-            report
+        self.guard(trace, timeout, self.compute(node, message, call)).await
+    }
+
+    /// Makes a call, and checks what goes in and what comes out.
+    pub(super) async fn compute(&self, node: &Node, message: &Message, call: Call) -> Report {
+        let wrong = |why| Failure::new(FailureKind::InvalidInput, why);
+        let Kind::Run { invoke, input, output, .. } = &node.kind else {
+            return Report::from(Err(wrong(format!("`{}` computes nothing", node.name))));
         };
-        let mut report = self.guard(trace, timeout, work).await?;
+        let input = input.as_ref().filter(|_| node.policy.validate.input());
+        let output = output.as_ref().filter(|_| node.policy.validate.output());
+        if let Some(why) = input.and_then(|schema| schema.check(&message.payload.value()).err()) {
+            let failure = wrong(format!("the payload does not fit the input of `{}`: {why}", node.name));
+            let tape = matches!(call.taping, Taping::Record).then(Box::default);
+            return Report { tape, ..Report::from(Err(failure)) };
+        }
+        let mut report = invoke.invoke(call).await;
+        if let Some(why) = output.and_then(|schema| check_outputs(schema, &report).err()) {
+            report.result = Err(wrong(format!("an output of `{}` does not fit its own schema: {why}", node.name)));
+        }
         if let Some(bytes) = largest(&report, message).filter(|bytes| *bytes > self.config.budget.payload) {
             let (used, max) = (bytes as u64, self.config.budget.payload as u64);
             report.result = Err(Failure::limit(FailureKind::Exhausted, "payload", used, max, "`budget.payload`"));
         }
-        Some(report)
+        report
     }
 
     /// Polls a computation; ends it when its time is up or its trace ends.

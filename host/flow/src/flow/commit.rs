@@ -163,14 +163,14 @@ impl Step<'_> {
     #[inline]
     pub(super) fn returned(&mut self, job: Job, report: Option<Report>, latency: Duration) -> Option<Attempt> {
         let dropped = report.is_none();
-        let Report { result, emitted, receipt } = report.unwrap_or_else(|| Report::from(Ok(Outcome::Outputs(Vec::new()))));
+        let Report { result, emitted, receipt, tape } = report.unwrap_or_else(|| Report::from(Ok(Outcome::Outputs(Vec::new()))));
         self.trace.use_fuel(receipt.fuel);
         if dropped || !self.is_open() {
             self.state.running -= 1;
             return None;
         }
         let result = result.and_then(|outcome| self.check_targets(job.node, &outcome, &emitted).map(|()| (emitted, outcome)));
-        let attempt = Attempt { job, result, receipt, latency };
+        let attempt = Attempt { job, result, receipt, latency, tape };
         // Whoever computes may see the deadline a moment before its watch does.
         if let Err(failure) = &attempt.result
             && failure.kind == FailureKind::TimedOut
@@ -193,7 +193,7 @@ impl Step<'_> {
         if let Err(failure) = &attempt.result {
             self.failed(&attempt, failure);
         }
-        let Attempt { job, result, receipt, latency } = attempt;
+        let Attempt { job, result, receipt, latency, .. } = attempt;
         match result {
             Ok((emitted, outcome)) => self.succeed(job, outcome, emitted, receipt, latency),
             Err(failure) => self.fail(job, failure),

@@ -71,16 +71,19 @@ impl Step<'_> {
         self.state.log.get_or_insert_default()
     }
 
-    pub(super) fn record_attempt(&mut self, attempt: Attempt) -> Option<(u64, Pending<()>)> {
+    pub(super) fn record_attempt(&mut self, mut attempt: Attempt) -> Option<(u64, Pending<()>)> {
         let at = At {
             node: Arc::clone(&self.node(attempt.job.node).name),
             message: attempt.job.envelope.message.id,
             attempt: attempt.job.envelope.attempt,
         };
-        let (streams, receipt) = (self.unrecorded_streams(), attempt.receipt);
+        let (streams, receipt, tape) = (self.unrecorded_streams(), attempt.receipt, attempt.tape.take());
         let record = match &attempt.result {
-            Ok((emitted, outcome)) => Record::Done { at, emitted: emitted.clone(), outcome: outcome.clone(), receipt, streams },
-            Err(failure) => Record::Failed { at, failure: failure.clone(), receipt, streams },
+            Ok((emitted, outcome)) => {
+                let (emitted, outcome) = (emitted.clone(), outcome.clone());
+                Record::Done { at, emitted, outcome, receipt, streams, tape }
+            }
+            Err(failure) => Record::Failed { at, failure: failure.clone(), receipt, streams, tape },
         };
         self.record(record, Fact::Attempt(Box::new(attempt)))
     }

@@ -55,12 +55,28 @@ impl Step<'_> {
             _ => None,
         });
         self.restoring(Some(Restoring { delivered: delivered.collect(), ..Restoring::default() }));
+        self.apply_all(entries).inspect_err(|_| {
+            self.forgo();
+            self.flow.forget(self.trace);
+        })?;
+        self.go_live();
+        Ok(())
+    }
+
+    /// Applies the records of a trace that does not go on. Returns what each attempt handled that ended before the trace did.
+    pub(super) fn look_back(&mut self, entries: Vec<Entry>) -> Result<BTreeMap<At, Arc<Message>>, Error> {
+        self.restoring(Some(Restoring { handled: Some(BTreeMap::new()), ..Restoring::default() }));
+        let applied = self.apply_all(entries);
+        let handled = self.restored().handled.take();
+        self.forgo();
+        applied.map(|()| handled.unwrap_or_default())
+    }
+
+    fn apply_all(&mut self, entries: Vec<Entry>) -> Result<(), Error> {
         for (position, entry) in entries.into_iter().enumerate() {
             let (at_ms, seq) = (entry.at_ms, entry.seq);
             self.restored().at_ms = at_ms;
             self.apply_again(entry).map_err(|why| {
-                self.forgo();
-                self.flow.forget(self.trace);
                 let trace = Arc::clone(&self.trace.origin.trace);
                 Error::Unfit {
                     trace,
@@ -75,7 +91,6 @@ impl Step<'_> {
             }
             self.state.next_event = self.state.next_event.max(seq);
         }
-        self.go_live();
         Ok(())
     }
 
@@ -101,11 +116,11 @@ impl Step<'_> {
             Record::Retry(at) => {
                 self.restored().started.remove(&at);
             }
-            Record::Done { at, emitted, outcome, receipt, streams } => {
+            Record::Done { at, emitted, outcome, receipt, streams, .. } => {
                 self.attempt_again(&at, Ok((emitted, outcome)), receipt)?;
                 self.count_streams(streams);
             }
-            Record::Failed { at, failure, receipt, streams } => {
+            Record::Failed { at, failure, receipt, streams, .. } => {
                 self.attempt_again(&at, Err(failure), receipt)?;
                 self.count_streams(streams);
             }
@@ -137,6 +152,9 @@ impl Step<'_> {
         let node = self.flow.graph.find(name).ok_or_else(|| format!("there is no node `{name}`"))?;
         let envelope = self.take_back(node, *message).filter(|envelope| envelope.attempt == *attempt);
         let envelope = envelope.ok_or_else(|| format!("message {message} does not wait at `{name}` for attempt {attempt}"))?;
+        if let Some(handled) = &mut self.restored().handled {
+            handled.insert(at.clone(), Arc::clone(&envelope.message));
+        }
         if let Ok((emitted, outcome)) = &result {
             self.check_targets(node, outcome, emitted).map_err(|failure| failure.message)?;
         }
@@ -145,7 +163,7 @@ impl Step<'_> {
         self.state.running += 1;
         self.state.nodes[node].busy += 1;
         let job = Job { trace: Arc::clone(self.trace), node, envelope };
-        self.apply(Attempt { job, result, receipt, latency: Duration::ZERO });
+        self.apply(Attempt { job, result, receipt, latency: Duration::ZERO, tape: None });
         Ok(())
     }
 

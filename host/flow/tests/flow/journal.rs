@@ -424,13 +424,13 @@ async fn a_call_that_must_not_be_made_twice_waits_for_a_decision() {
 
     let outcome = Outcome::one(payload(json!(1)));
     let (receipt, streams) = Default::default();
-    let done = decide(Record::Done { at: at.clone(), emitted: Vec::new(), outcome, receipt, streams });
+    let done = decide(Record::Done { at: at.clone(), emitted: Vec::new(), outcome, receipt, streams, tape: None });
     let (again, _) = read(durable(charges(&calls), &done).resume("trace").await.unwrap()).await;
     assert_eq!((again, calls.load(Ordering::SeqCst)), (outputs, 2));
 
     let (receipt, streams) = Default::default();
     let failure = Failure::new(FailureKind::Cancelled, "somebody decided that it failed");
-    let failed = decide(Record::Failed { at, failure, receipt, streams });
+    let failed = decide(Record::Failed { at, failure, receipt, streams, tape: None });
     let (none, terminal) = read(durable(charges(&calls), &failed).resume("trace").await.unwrap()).await;
     assert_eq!((none.len(), terminal.end, calls.load(Ordering::SeqCst)), (0, End::Failed, 2));
 }
@@ -542,7 +542,7 @@ fn records_are_read_as_they_were_written() {
     let at = At { node: "node".into(), message: MessageId::INPUT, attempt: 1 };
     let (emitted, receipt, streams) = (Vec::new(), Default::default(), Default::default());
     let outcome = Outcome::Final(Payload::parse(text.replace("1e400", "1e40")).unwrap());
-    let record = Record::Done { at, emitted, outcome, receipt, streams };
+    let record = Record::Done { at, emitted, outcome, receipt, streams, tape: None };
     let written = serde_json::to_string(&record).unwrap();
     assert!(written.contains("{\"b\" : 1.50,  \"a\":[1e40]}"), "{written}");
     assert_eq!(serde_json::from_str::<Record>(&written).unwrap(), record);

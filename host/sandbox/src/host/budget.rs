@@ -13,13 +13,24 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     let mut budget = linker.instance("floe:plugin/budget@0.1.0")?;
     budget.func_wrap("remaining", |mut store: StoreContextMut<'_, State>, (): ()| -> wasmtime::Result<(Remaining,)> {
         store.data_mut().host_call()?;
+        if let Some(recorded) = store.data_mut().call.answers.recorded("budget.remaining")? {
+            return Ok((recorded,));
+        }
         let fuel = store.get_fuel()?;
-        Ok((remaining(store.data(), fuel),))
+        let state = store.data_mut();
+        let remaining = remaining(state, fuel);
+        state.call.answers.keep("budget.remaining", &remaining);
+        Ok((remaining,))
     })?;
     budget.func_wrap("cancelled", |mut store: StoreContextMut<'_, State>, (): ()| -> wasmtime::Result<(bool,)> {
         let state = store.data_mut();
         state.host_call()?;
-        Ok((state.call.ctx.as_ref().is_some_and(floe_flow::Context::is_cancelled),))
+        if let Some(recorded) = state.call.answers.recorded("budget.cancelled")? {
+            return Ok((recorded,));
+        }
+        let cancelled = state.call.ctx.as_ref().is_some_and(floe_flow::Context::is_cancelled);
+        state.call.answers.keep("budget.cancelled", &cancelled);
+        Ok((cancelled,))
     })
 }
 

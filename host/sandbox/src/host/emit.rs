@@ -7,6 +7,7 @@ use crate::bindings::floe::plugin::emit::{Field, Host};
 use crate::bindings::floe::plugin::types;
 use crate::convert::{self, Wrong};
 use crate::state::State;
+use crate::tape::Said;
 
 impl Host for State {
     fn message(&mut self, output: types::Output) -> wasmtime::Result<Result<(), types::Failure>> {
@@ -23,12 +24,60 @@ impl Host for State {
         to: Vec<String>,
     ) -> wasmtime::Result<Result<u64, types::Failure>> {
         self.host_call()?;
-        Ok(self.chunk(stream, text, done, meta, to).await.map_err(convert::failure_to_guest))
+        let Piece { ctx, chunk, copy } = match self.piece(stream, text, done, meta, to) {
+            Ok(piece) => piece,
+            Err(failure) => return Ok(Err(convert::failure_to_guest(failure))),
+        };
+        let sent = match self.call.answers.recorded::<Said<u64>>("emit.chunk")? {
+            Some(recorded) => recorded,
+            None => {
+                let sent = Said::from(ctx.chunk(chunk).await);
+                self.call.answers.keep("emit.chunk", &sent);
+                sent
+            }
+        };
+        let sent = Result::from(sent).inspect(|seq| self.call.emitted.extend(copy.map(|copy| copy.output(&ctx, *seq))));
+        Ok(sent.map_err(convert::failure_to_guest))
     }
 
     async fn progress(&mut self, kind: String, data: String) -> wasmtime::Result<Result<(), types::Failure>> {
         self.host_call()?;
-        Ok(self.progress(kind, data).await.map_err(convert::failure_to_guest))
+        let (ctx, kind, data) = match self.shown(kind, data) {
+            Ok(shown) => shown,
+            Err(failure) => return Ok(Err(convert::failure_to_guest(failure))),
+        };
+        let shown = match self.call.answers.recorded::<Said<()>>("emit.progress")? {
+            Some(recorded) => recorded,
+            None => {
+                let shown = Said::from(ctx.progress(kind, data).await);
+                self.call.answers.keep("emit.progress", &shown);
+                shown
+            }
+        };
+        Ok(Result::from(shown).map_err(convert::failure_to_guest))
+    }
+}
+
+/// A piece that may be sent.
+struct Piece {
+    ctx: Context,
+    chunk: Chunk,
+    copy: Option<Copied>,
+}
+
+/// The copy of a piece for successors.
+struct Copied {
+    chunk: Chunk,
+    to: Vec<String>,
+}
+
+impl Copied {
+    /// Where the piece has its number.
+    fn output(self, ctx: &Context, seq: u64) -> Output {
+        let Self { chunk: Chunk { stream, text, done, meta }, to } = self;
+        let stream = stream.as_deref().unwrap_or(&ctx.origin().trace);
+        let payload = Payload::from(json!({ "stream": stream, "seq": seq, "text": text, "done": done }));
+        Output { payload, meta, to, topic: None, priority: None }
     }
 }
 
@@ -42,14 +91,15 @@ impl State {
         Ok(())
     }
 
-    async fn chunk(
+    /// Checks a piece. Room for its copy is taken before the reader sees it, so that both see it or neither.
+    fn piece(
         &mut self,
         stream: Option<String>,
         text: String,
         done: bool,
         meta: Vec<Field>,
         to: Vec<String>,
-    ) -> Result<u64, Failure> {
+    ) -> Result<Piece, Failure> {
         let ctx = self.trace()?;
         let size = text.len() + convert::size(&meta, &to);
         self.check_piece(size)?;
@@ -57,27 +107,23 @@ impl State {
         let stream = stream.map(|stream| convert::label("a stream's name", stream)).transpose().map_err(wrong)?;
         let meta = convert::meta(meta).map_err(wrong)?;
         let to = convert::successors(to).map_err(wrong)?;
+        let chunk = Chunk { stream, text, done, meta };
         if to.is_empty() {
-            return ctx.chunk(Chunk { stream, text, done, meta }).await;
+            return Ok(Piece { ctx, chunk, copy: None });
         }
-        // Room for the copy is taken before the reader sees the piece, so that both see it or neither.
         self.charge(size)?;
-        let chunk = Chunk { stream: stream.clone(), text: text.clone(), done, meta: meta.clone() };
-        let seq = ctx.chunk(chunk).await?;
-        let stream = stream.as_deref().unwrap_or(&ctx.origin().trace);
-        let payload = Payload::from(json!({ "stream": stream, "seq": seq, "text": text, "done": done }));
-        self.call.emitted.push(Output { payload, meta, to, topic: None, priority: None });
-        Ok(seq)
+        Ok(Piece { ctx, copy: Some(Copied { chunk: chunk.clone(), to }), chunk })
     }
 
-    async fn progress(&mut self, kind: String, data: String) -> Result<(), Failure> {
+    /// Checks what is to be shown.
+    fn shown(&mut self, kind: String, data: String) -> Result<(Context, String, Payload), Failure> {
         let ctx = self.trace()?;
         let size = kind.len() + data.len();
         self.check_piece(size)?;
         self.call.bytes_out += size as u64;
         let kind = convert::label("a kind of progress", kind).map_err(wrong)?;
         let data = convert::payload(data).map_err(wrong)?;
-        ctx.progress(kind, data).await
+        Ok((ctx, kind, data))
     }
 
     fn trace(&self) -> Result<Context, Failure> {

@@ -6,4 +6,5 @@ mod cache;
 mod calls;
 mod contract;
 mod load;
+mod replay;
 mod support;

@@ -38,6 +38,7 @@ fn everything() -> Vec<Entry> {
         outcome,
         receipt: Receipt { fuel: u64::MAX, ..Receipt::default() },
         streams: [("a".into(), 1), ("b".into(), u64::MAX)].into(),
+        tape: None,
     };
     let records = vec![
         Record::Accepted(Box::new(begin)),
@@ -96,7 +97,7 @@ async fn the_deepest_text_of_a_guest_comes_back() {
     let deep = format!("{}\"[[\\\"[\"{}", "[".repeat(127), "]".repeat(127));
     let detail = serde_json::from_str(&deep).unwrap();
     let failure = Failure { detail: Some(detail), ..Failure::new(FailureKind::Internal, "m") };
-    let failed = Record::Failed { at: at("node", 1), failure, receipt: Receipt::default(), streams: [].into() };
+    let failed = Record::Failed { at: at("node", 1), failure, receipt: Receipt::default(), streams: [].into(), tape: None };
     for (journal, _dir) in journals().await {
         append(&*journal, "t", vec![accept(), done(&deep), failed.clone()]).await;
         assert_eq!(journal.load("t").await.unwrap(), [entry(1, accept()), entry(2, done(&deep)), entry(3, failed.clone())]);

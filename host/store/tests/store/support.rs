@@ -59,6 +59,7 @@ pub(crate) fn done(payload_text: &str) -> Record {
         outcome: Outcome::one(payload(payload_text)),
         receipt: Receipt::default(),
         streams: [].into(),
+        tape: None,
     }
 }
 
@@ -66,7 +67,7 @@ pub(crate) fn failed(attempt: u32) -> Record {
     let mut failure = Failure::limit(FailureKind::Exhausted, "fuel", 3, 2, "nothing");
     failure.retry_after = Some(Duration::from_millis(1500));
     let receipt = Receipt { fuel: 7, wall: Duration::from_micros(1234), ..Receipt::default() };
-    Record::Failed { at: at("nöde", attempt), failure, receipt, streams: [("s".into(), 3)].into() }
+    Record::Failed { at: at("nöde", attempt), failure, receipt, streams: [("s".into(), 3)].into(), tape: None }
 }
 
 pub(crate) fn ended(end: End) -> Record {

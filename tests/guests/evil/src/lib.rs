@@ -65,4 +65,5 @@ floe_guest::export!(nodes: [
     world::Told,
     world::HashOrder,
     world::StateKept,
+    world::Unpredictable,
 ]);

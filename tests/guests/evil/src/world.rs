@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use floe_guest::{Json, budget};
+use floe_guest::{Json, budget, emit};
 use serde_json::json;
 
 use crate::node;
@@ -70,3 +70,31 @@ node!(StateKept, "state-kept", "Returns how often this instance was called: abov
     static CALLS: AtomicU64 = AtomicU64::new(0);
     Ok(Json::new(&(CALLS.fetch_add(1, Ordering::Relaxed) + 1))?.into())
 });
+
+node!(
+    Unpredictable,
+    "unpredictable",
+    "Asks for whatever may differ between two runs, for the time as often as the payload says.",
+    |payload, _| {
+        let began = Instant::now();
+        #[expect(clippy::disallowed_methods, reason = "waiting differs too")]
+        std::thread::sleep(Duration::from_millis(1));
+        let times: Vec<u64> = (0..payload.parse::<u64>()?).map(|_| began.elapsed().as_nanos() as u64).collect();
+        emit::progress("status", times.len())?;
+        let chunks = [emit::chunk("a piece")?, emit::Stream::named("side").done()?];
+        let seen = json!({
+            "unix_us": SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64),
+            "longest_ns": times.iter().max(),
+            "remaining": budget::remaining(),
+            "cancelled": budget::cancelled(),
+            "chunks": chunks,
+            "order": HashMap::from([(1, ()), (2, ()), (3, ()), (4, ())]).into_keys().collect::<Vec<u32>>(),
+        });
+        // So that the fuel differs too, if a time does.
+        for turn in 0..times.iter().sum::<u64>() % 1000 {
+            std::hint::black_box(turn);
+        }
+        emit::message(chunks)?;
+        Ok(Json::new(&seen)?.into())
+    }
+);

@@ -32,9 +32,28 @@ pub struct Assembled {
 /// Loads the flow's plugins and makes its graph; a node runs `cores` invocations at once unless the file says otherwise. Says
 /// all that is wrong at once. Builds nothing.
 pub async fn assemble(flow: &Flow, sandbox: &Sandbox, cores: usize) -> Result<Assembled, Error> {
+    assemble_with(flow, sandbox, cores, None).await
+}
+
+/// As [`assemble`], of these components by the names of their plugins, whatever their sources are now.
+pub(crate) async fn assemble_from(
+    flow: &Flow,
+    sandbox: &Sandbox,
+    cores: usize,
+    components: &BTreeMap<String, Vec<u8>>,
+) -> Result<Assembled, Error> {
+    assemble_with(flow, sandbox, cores, Some(components)).await
+}
+
+async fn assemble_with(
+    flow: &Flow,
+    sandbox: &Sandbox,
+    cores: usize,
+    components: Option<&BTreeMap<String, Vec<u8>>>,
+) -> Result<Assembled, Error> {
     let (mut plugins, mut warnings, mut problems) = (Vec::new(), Vec::new(), flow.problems(Vec::new()));
     for (within, part) in flow.parts() {
-        let mut loaded = Loaded { within: &within, ..Loaded::default() };
+        let mut loaded = Loaded { within: &within, components, ..Loaded::default() };
         for (name, config) in part.file.plugins.iter() {
             loaded.load(part, sandbox, name, config).await;
         }
@@ -58,6 +77,8 @@ pub async fn assemble(flow: &Flow, sandbox: &Sandbox, cores: usize) -> Result<As
 struct Loaded<'f> {
     /// What stands before the names of this flow's plugins.
     within: &'f str,
+    /// Taken instead of the files, by their whole names.
+    components: Option<&'f BTreeMap<String, Vec<u8>>>,
     plugins: Vec<Plugin>,
     warnings: Vec<String>,
     problems: Vec<Problem>,
@@ -66,9 +87,38 @@ struct Loaded<'f> {
 impl Loaded<'_> {
     async fn load(&mut self, flow: &Flow, sandbox: &Sandbox, name: &str, config: &file::Plugin) {
         let limits = config.limits.over(config.profile);
+        let grants = Grants(config.grants.names().cloned().collect());
+        let whole = format!("{}{name}", self.within);
+        let loaded = match self.components.map(|components| components.get(&whole)) {
+            Some(Some(bytes)) => sandbox.load(name, bytes, &grants, &limits).await,
+            Some(None) => {
+                let message = format!("plugin `{whole}`: its component was not kept");
+                return self.problems.push(Problem::new(message, span(flow, name, "source")));
+            }
+            None => match self.read(flow, name, config, &limits) {
+                Some(Ok(bytes)) => sandbox.load(name, &bytes, &grants, &limits).await,
+                Some(Err(too_large)) => Err(too_large),
+                None => return,
+            },
+        };
+        match loaded {
+            Ok(mut plugin) => {
+                // A limit's line in its own file knows nothing of the flow around it.
+                plugin.name = whole;
+                self.plugins.push(plugin);
+            }
+            Err(error) => self.problems.push(refused(flow, name, &error)),
+        }
+    }
+
+    /// The component's bytes; none: what is wrong with its file has been said.
+    fn read(&mut self, flow: &Flow, name: &str, config: &file::Plugin, limits: &Limits) -> Option<Result<Vec<u8>, Refusal>> {
         let located = match locate(flow, name, &config.source) {
             Ok(located) => located,
-            Err(error) => return self.problems.extend(placed(flow, name, error)),
+            Err(error) => {
+                self.problems.extend(placed(flow, name, error));
+                return None;
+            }
         };
         let Located { file, stale } = located;
         if let Some(changed) = stale {
@@ -80,22 +130,13 @@ impl Loaded<'_> {
                 source.display()
             ));
         }
-        let grants = Grants(config.grants.names().cloned().collect());
-        let loaded = match read(&file, name, &limits) {
-            Ok(Ok(bytes)) => sandbox.load(name, &bytes, &grants, &limits).await,
-            Ok(Err(too_large)) => Err(too_large),
+        match read(&file, name, limits) {
+            Ok(bytes) => Some(bytes),
             Err(error) => {
                 let message = format!("plugin `{name}`: cannot read `{}`: {error}", file.display());
-                return self.problems.push(Problem::new(message, span(flow, name, "source")));
+                self.problems.push(Problem::new(message, span(flow, name, "source")));
+                None
             }
-        };
-        match loaded {
-            Ok(mut plugin) => {
-                // A limit's line in its own file knows nothing of the flow around it.
-                plugin.name = format!("{}{name}", self.within);
-                self.plugins.push(plugin);
-            }
-            Err(error) => self.problems.push(refused(flow, name, &error)),
         }
     }
 }

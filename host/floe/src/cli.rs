@@ -45,6 +45,8 @@ pub enum Command {
     DeadLetters(DeadLettersArgs),
     /// Run a trace that failed once more
     Retry(RetryArgs),
+    /// Make the attempts of a trace once more, and say whether they come out the same
+    Replay(ReplayArgs),
     /// Decide about a call that may have been made when the process died, and must not be made twice
     Resolve(ResolveArgs),
     /// Remove what is done with from a journal
@@ -256,6 +258,45 @@ pub struct RetryArgs {
     #[arg(long)]
     pub migrate: bool,
 }
+
+/// Arguments of `floe replay`.
+#[derive(Debug, Args)]
+#[command(after_help = REPLAY_EXAMPLES)]
+pub struct ReplayArgs {
+    /// The trace
+    #[arg(value_name = "TRACE")]
+    pub trace: String,
+    /// Where it is.
+    #[command(flatten)]
+    pub journal: JournalArg,
+    /// Only the attempts, or the records, of this node
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
+    /// Run nothing: print the records, one JSON object a line
+    #[arg(long)]
+    pub print: bool,
+    /// With --print: wait so many seconds between two records
+    #[arg(long, value_name = "S", requires = "print", default_value = "0", value_parser = crate::replay::seconds)]
+    pub delay: std::time::Duration,
+    /// Print one JSON object for each attempt, and one for all
+    #[arg(long)]
+    pub json: bool,
+}
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  floe replay 7-1f0c2b9a --journal j.db
+  floe replay 7-1f0c2b9a --journal j.db --node split --json | jq .differences
+  floe replay 7-1f0c2b9a --journal j.db --print --delay 0.5
+
+Each attempt runs once more, alone: the recorded code gets the recorded message, fuel and answers of the host (clocks, budget,
+numbers of chunks). It is identical if its outputs, or its failure, and its fuel are. Nothing is recorded, sent or streamed; what
+it logs is shown by --log debug. Routers choose once more; what joins gather follows from the records.
+
+Not replayed, and said so: what was ended from outside (time-outs, budgets), calls of nodes with `reuse`, of which nothing is
+recorded, and whatever ran on another engine or with other code.
+
+Exit codes: 0 nothing differs, 1 something does, 2 the trace or its flow cannot be read.";
 
 /// Arguments of `floe resolve`.
 #[derive(Debug, Args)]

@@ -225,5 +225,10 @@ fn writing<T>(journal: &JournalArg, write: impl AsyncFnOnce(&Sqlite) -> Result<T
     if !path.exists() {
         return Err(Error::wrong(format!("there is no journal `{}`", path.display())));
     }
-    start::runtime()?.block_on(async { write(&Sqlite::open(path, Options { max_bytes: None }).await?).await })
+    start::runtime()?.block_on(async {
+        let journal = Sqlite::open(path, Options { max_bytes: None }).await?;
+        let written = write(&journal).await;
+        journal.close().await;
+        written
+    })
 }

@@ -42,6 +42,7 @@ pub mod file;
 pub mod history;
 pub mod new;
 pub mod plugin;
+pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod settings;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use floe::cli::{BenchCommand, Cli, Command, PluginCommand};
 use floe::settings::Settings;
-use floe::{Error, Exit, bench, builder, doctor, history, new, plugin, run, schema, validate, viz};
+use floe::{Error, Exit, bench, builder, doctor, history, new, plugin, replay, run, schema, validate, viz};
 use tokio::time::Instant;
 
 fn main() -> ExitCode {
@@ -43,6 +43,7 @@ fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Err
         Command::History(args) => history::history(args),
         Command::DeadLetters(args) => history::dead_letters(args),
         Command::Retry(args) => history::retry(args, settings, started),
+        Command::Replay(args) => replay::replay(args, settings),
         Command::Resolve(args) => history::resolve(args),
         Command::Purge(args) => history::purge(args),
         Command::Plugin(PluginCommand::Inspect(args)) => plugin::inspect_file(args, settings),

@@ -156,13 +156,14 @@ impl Plan {
         let fed = run.feed(lines, &watch).await;
         run.bar.finish_and_clear();
         let Run { ends, flow: running, lines, durable, .. } = run;
+        // Whatever has not ended stays in the journal; nothing holds that one any more.
+        running.stop(Duration::ZERO).await;
         drop((running, lines));
         let written = output.close().await;
-        let unfinished = match &durable {
-            Some(durable) => durable.journal.unfinished().await.map_or(0, |traces| traces.len()),
+        let unfinished = match durable {
+            Some(durable) => durable.close().await,
             None => 0,
         };
-        drop(durable);
         let numbers = watch.numbers();
         drop(watch);
         let events = events.map_or(Ok(()), watch::EventFile::close);

@@ -66,6 +66,15 @@ impl Durable {
         Ok(Self { journal: Arc::new(journal), read, written, unfinished, goes_on })
     }
 
+    /// Closes the file, and returns how many traces go on another time.
+    pub(super) async fn close(self: Arc<Self>) -> usize {
+        let unfinished = self.journal.unfinished().await.map_or(0, |traces| traces.len());
+        if let Some(journal) = Arc::into_inner(self).and_then(|durable| Arc::into_inner(durable.journal)) {
+            journal.close().await;
+        }
+        unfinished
+    }
+
     /// The record that a line has been written.
     pub(crate) fn deliver(&self, trace: &Arc<str>, message: Option<MessageId>, cursor: Cursor) -> Pending<()> {
         self.journal.append(trace, entry(Record::Delivered { message, cursor: Some(cursor) }))
@@ -130,8 +139,6 @@ fn info(plan: &Plan, assembled: &Assembled) -> Result<RunInfo, Error> {
         digest: plugin.digest.clone(),
         source: file.display().to_string(),
     });
-    let parts = plan.flow.parts().into_iter().skip(1);
-    let subflows = parts.map(|(name, part)| (name, format!("{:x}", Sha256::digest(part.text().as_bytes()))));
     Ok(RunInfo {
         flow: plan.flow.text().to_string(),
         flow_path: absolute(Path::new(plan.flow.path())),
@@ -142,10 +149,21 @@ fn info(plan: &Plan, assembled: &Assembled) -> Result<RunInfo, Error> {
         input_digest: digest.as_ref().map(|(digest, _)| digest.clone()),
         input_size: digest.map(|(_, size)| size),
         output: plan.output.as_deref().map(absolute),
-        engine: format!("floe {}, wasmtime {}", env!("CARGO_PKG_VERSION"), locked("wasmtime").unwrap_or("unknown")),
+        engine: engine(),
         plugins: plugins.collect(),
-        subflows: subflows.collect(),
+        subflows: parts(&plan.flow).collect(),
     })
+}
+
+/// The subflows by their names, with the SHA-256 of their texts.
+pub(crate) fn parts(flow: &Flow) -> impl Iterator<Item = (String, String)> {
+    let parts = flow.parts().into_iter().skip(1);
+    parts.map(|(name, part)| (name, format!("{:x}", Sha256::digest(part.text().as_bytes()))))
+}
+
+/// What computes here: the same code computes the same on it.
+pub(crate) fn engine() -> String {
+    format!("floe {}, wasmtime {}", env!("CARGO_PKG_VERSION"), locked("wasmtime").unwrap_or("unknown"))
 }
 
 /// The SHA-256 of a file and its size.

@@ -107,6 +107,11 @@ impl Flow {
         Some(Repeated { result, receipt })
     }
 
+    /// The flow that runs for calls of this subflow.
+    pub fn subflow(&self, name: &str) -> Option<&Self> {
+        self.shared.subflows.get(name)
+    }
+
     /// A trace that is in no table and in nobody's way.
     fn outside(&self, origin: Origin) -> Arc<Trace> {
         let tenant = self.shared.tenant(&origin.tenant);

@@ -22,14 +22,16 @@ async fn the_refusal_shows_the_lines_that_would_grant_it() {
 async fn a_grant_for_something_else_does_not_help() {
     let others: BTreeSet<String> = ["https", "state", "sockets", "wasi:http", "*", ""].map(str::to_owned).into();
     let bytes = floe_tests::bytes(GUEST);
-    let error = soon(sandbox(1, 1).load("fetcher", &bytes, &Grants(others), &limits())).await.unwrap_err();
+    let error = soon(sandbox(1, 1).load("fetcher", &bytes, &Grants { unserved: others, ..Grants::default() }, &limits()))
+        .await
+        .unwrap_err();
     assert!(matches!(error.reason(), Error::NotGranted { .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_grant_is_not_enough_for_what_the_host_does_not_have() {
     let bytes = floe_tests::bytes(GUEST);
-    let granted = Grants(["http".to_owned()].into());
+    let granted = Grants { unserved: ["http".to_owned()].into(), ..Grants::default() };
     let error = soon(sandbox(1, 1).load("fetcher", &bytes, &granted, &limits())).await.unwrap_err();
     assert!(matches!(error.reason(), Error::NotAvailable { .. }), "{error:?}");
     let message = error.to_string();

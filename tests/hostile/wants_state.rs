@@ -19,7 +19,7 @@ async fn the_refusal_shows_the_lines_that_would_grant_it() {
 #[tokio::test]
 async fn a_grant_is_not_enough_for_what_the_host_does_not_have() {
     let bytes = floe_tests::bytes(GUEST);
-    let granted = Grants(["state".to_owned()].into());
+    let granted = Grants { unserved: ["state".to_owned()].into(), ..Grants::default() };
     let error = soon(sandbox(1, 1).load("visits", &bytes, &granted, &limits())).await.unwrap_err();
     assert!(matches!(error.reason(), Error::NotAvailable { .. }), "{error:?}");
     let message = error.to_string();

@@ -18,19 +18,25 @@ mod imports {
                 import floe:capability/clock@0.0.1;
                 import floe:capability/random@0.0.1;
                 import floe:capability/tools@0.0.1;
-                import floe:capability/subflow@0.0.1;
+                import floe:capability/subflow@0.1.0;
                 import floe:capability/model@0.0.1;
                 import floe:capability/approval@0.0.1;
             }
         ",
-        path: ["wit/plugin", "wit/capability"],
+        path: ["wit/plugin", "wit/capability", "wit/draft"],
         world: "floe:guest/imports",
         additional_derives: [PartialEq],
         generate_all,
     });
 }
 
-pub use imports::floe::{capability, plugin};
+pub use imports::floe::plugin;
+
+/// The interfaces of `floe:capability`, served ones and drafts.
+pub mod capability {
+    pub use super::imports::floe::capability0_0_1::*;
+    pub use super::imports::floe::capability0_1_0::*;
+}
 
 /// The interface `node`: its records, the trait `Guest` and the macro `export_node!`.
 pub mod node {

@@ -1,7 +1,7 @@
 //! What a plugin may do beyond computing, when the operator grants it: one module per feature of this crate.
 //!
-//! The functions are the contract's own, and may still change with it. There is no stand-in for them in a native test:
-//! keep the calls apart from the logic that you want to test.
+//! Hosts serve [`subflow`] so far. The functions of the others are the contract's own, and may still change with it. There is no
+//! stand-in for any in a native test: keep the calls apart from the logic that you want to test.
 
 #[cfg(feature = "approval")]
 pub use crate::bindings::capability::approval;
@@ -17,7 +17,20 @@ pub use crate::bindings::capability::random;
 pub use crate::bindings::capability::secrets;
 #[cfg(feature = "state")]
 pub use crate::bindings::capability::state;
-#[cfg(feature = "subflow")]
-pub use crate::bindings::capability::subflow;
 #[cfg(feature = "tools")]
 pub use crate::bindings::capability::tools;
+
+/// Flows that the operator's file grants to the plugin by name: `grants: { subflow: [NAME] }`.
+#[cfg(feature = "subflow")]
+pub mod subflow {
+    use crate::bindings::capability::subflow;
+    use crate::failure::Result;
+    use crate::json::{FromJson, IntoJson, Json};
+
+    /// Runs a flow to its end within this call, and returns its outputs in the order in which they left it. Its failure is this
+    /// call's with `?`.
+    pub fn call<T: FromJson>(flow: &str, payload: impl IntoJson) -> Result<Vec<T>> {
+        let outputs = subflow::call(flow, payload.into_json()?.as_str())?;
+        outputs.into_iter().map(|output| T::from_json(Json::from_text(output))).collect()
+    }
+}

@@ -87,7 +87,7 @@ struct Loaded<'f> {
 impl Loaded<'_> {
     async fn load(&mut self, flow: &Flow, sandbox: &Sandbox, name: &str, config: &file::Plugin) {
         let limits = config.limits.over(config.profile);
-        let grants = Grants(config.grants.names().cloned().collect());
+        let grants = grants(config);
         let whole = format!("{}{name}", self.within);
         let loaded = match self.components.map(|components| components.get(&whole)) {
             Some(Some(bytes)) => sandbox.load(name, bytes, &grants, &limits).await,
@@ -139,6 +139,13 @@ impl Loaded<'_> {
             }
         }
     }
+}
+
+/// What is wrong with a grant is said where the graph is made.
+fn grants(config: &file::Plugin) -> Grants {
+    let subflow = config.granted_subflows().ok().flatten().map(|names| names.into_iter().collect());
+    let unserved = config.grants.names().filter(|name| *name != "subflow").cloned().collect();
+    Grants { subflow, unserved }
 }
 
 /// Reads a component, unless it is larger than it may be.

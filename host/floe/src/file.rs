@@ -5,6 +5,7 @@
 
 mod de;
 mod edges;
+mod grants;
 mod graph;
 mod join;
 mod limits;

@@ -151,13 +151,15 @@ fn unbounded(mut config: Config) -> Config {
 }
 
 /// The flow whose trace is the last of the chain, its file, and what stands before the names of its plugins. The id of a trace
-/// that was called names the node that called it.
+/// that was called names the node that called it, and the flow if it was a plugin's own choice.
 fn inner<'f>(flow: &'f Flow, file: &'f file::Flow, chain: &[String]) -> Result<(&'f Flow, &'f file::Flow, String), Error> {
     let mut found = (flow, file, String::new());
     for called in chain.windows(2) {
-        let node = called[1].strip_prefix(&format!("{}/", called[0])).and_then(|call| call.split('.').next());
-        let name = match node.and_then(|node| found.1.file.nodes.get(node)) {
-            Some(Node::Subflow(node)) => &node.subflow,
+        let call: Vec<&str> =
+            called[1].strip_prefix(&format!("{}/", called[0])).map(|call| call.split('.').collect()).unwrap_or_default();
+        let name = match (call.first().and_then(|node| found.1.file.nodes.get(node)), call.get(4)) {
+            (Some(Node::Subflow(node)), None) => node.subflow.as_str(),
+            (Some(Node::Run(_) | Node::Map(_)), Some(name)) => name,
             _ => return Err(Error::wrong(format!("the flow has no subflow that `{}` could be a trace of", plain(&called[1])))),
         };
         let (Some(flow), Some(file)) = (found.0.subflow(name), found.1.subflows.get(name)) else {

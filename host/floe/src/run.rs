@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{Cursor, End, Flow, Handle, Item, Journal, JournalError, TraceError};
+use floe_flow::{Cursor, End, Flow, Handle, Item, JournalError, TraceError};
 use floe_sandbox::Sandbox;
 use floe_store::Sqlite;
 use indicatif::ProgressBar;

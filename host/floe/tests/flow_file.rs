@@ -562,3 +562,79 @@ fn subflows_nest_only_so_deep_and_are_only_so_many() {
     check(&files(7, 2), &expect!["fits"]);
     check(&files(10, 3), &expect!["f9.yaml:5:7: these are more than 256 flows within one, however deep; run some of them apart"]);
 }
+
+#[test]
+fn plugins_are_granted_subflows_that_the_flow_has() {
+    let flow = |grant: &str| {
+        format!(
+            "floe: 1\nname: test\nplugins:\n  p: {{ source: p.wasm, grants: {{ subflow: {grant} }} }}\nsubflows:\n  sub: leaf.yaml\nnodes:\n  n: {{ run: p/n }}\n"
+        )
+    };
+    check_files(&[("flow.yaml", &flow("[sub]")), ("leaf.yaml", LEAF)], &expect!["fits"]);
+    check_files(
+        &[("flow.yaml", &flow("[sub, sbu]")), ("leaf.yaml", LEAF)],
+        &expect!["flow.yaml:4:49: there is no subflow `sbu` under `subflows`; did you mean `sub`?"],
+    );
+    check_files(
+        &[("flow.yaml", &flow("sub")), ("leaf.yaml", LEAF)],
+        &expect!["flow.yaml:4:43: a grant of subflows is a list of names under `subflows`, such as `subflow: [NAME]`"],
+    );
+    check_files(
+        &[("flow.yaml", &flow("[1]")), ("leaf.yaml", LEAF)],
+        &expect!["flow.yaml:4:34: a grant of subflows is a list of names under `subflows`, such as `subflow: [NAME]`"],
+    );
+}
+
+#[test]
+fn routes_may_stand_in_a_file() {
+    let flow = |route: &str| {
+        format!(
+            "floe: 1\nname: test\nnodes:\n  r: {{ route: {route} }}\n  a: {{ discard: true }}\n  b: {{ discard: true }}\nedges: [r -> a, r -> b]\n"
+        )
+    };
+    let routed = flow("{ by: kind, from_file: routes.json }");
+    let check = |table: &str, expect: &Expect| check_files(&[("flow.yaml", &routed), ("routes.json", table)], expect);
+    check("{ \"x\": \"a\", \"y\": [\"a\", \"b\"] }", &expect!["fits"]);
+    check("{}", &expect!["fits"]);
+    check("{ \"x\": \"c\" }", &expect!["flow.yaml:4:38: `x` goes to `c`, which is no successor of this router"]);
+    check(
+        "{ \"x\": 1 }",
+        &expect![[
+            r#"flow.yaml:4:38: `routes.json` is no table of routes: invalid type: integer `1`, expected the name of a node or a list of names at line 1 column 8; it is a JSON object such as {"VALUE": "NODE", "OTHER": ["NODE", "NODE"]}"#
+        ]],
+    );
+    check(
+        "[\"a\"]",
+        &expect![[
+            r#"flow.yaml:4:38: `routes.json` is no table of routes: invalid type: sequence, expected a map at line 1 column 0; it is a JSON object such as {"VALUE": "NODE", "OTHER": ["NODE", "NODE"]}"#
+        ]],
+    );
+    check(
+        "{ \"x\": \"a\", \"x\": \"b\" }",
+        &expect!["flow.yaml:4:38: `routes.json` is no table of routes: `x` is there twice; remove one"],
+    );
+    check(&" ".repeat(2 << 20), &expect!["flow.yaml:4:38: `routes.json` has more than 1048576 bytes, which no table needs"]);
+    check_files(
+        &[("flow.yaml", &routed)],
+        &expect!["flow.yaml:4:38: cannot read the routes in `routes.json`: No such file or directory (os error 2)"],
+    );
+    check_files(
+        &[("flow.yaml", &routed), ("routes.json/x", "")],
+        &expect!["flow.yaml:4:38: cannot read the routes in `routes.json`: it is no file"],
+    );
+    let both = flow("{ by: kind, from_file: routes.json, to: { x: a } }");
+    check_files(
+        &[("flow.yaml", &both), ("routes.json", "{}")],
+        &expect!["flow.yaml:4:8: the routes are in `to`, `from_file` or `from_env`; keep one of them"],
+    );
+    let none = flow("{ by: kind, from_env: FLOE_TEST_NO_SUCH_ROUTES }");
+    check_files(&[("flow.yaml", &none)], &expect!["flow.yaml:4:37: there is no `FLOE_TEST_NO_SUCH_ROUTES` in the environment"]);
+    check_files(
+        &[("flow.yaml", &flow("{ by: headers.tenat, to: { x: a } }"))],
+        &expect![
+            "flow.yaml:4:21: `headers.tenat` is no header; there are `headers.tenant`, `headers.topic` and `headers.priority`, and the payload's own is `payload.headers.tenat`"
+        ],
+    );
+    check_files(&[("flow.yaml", &flow("{ by: headers.tenant, to: { x: a } }"))], &expect!["fits"]);
+    check_files(&[("flow.yaml", &flow("{ by: trace, to: { x: a }, else: b }"))], &expect!["fits"]);
+}

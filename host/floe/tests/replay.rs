@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use floe_tests::{ECHO, EVIL};
+use floe_tests::{CALLS_SUBFLOW, ECHO, EVIL};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -201,6 +201,27 @@ fn a_subflow_is_a_trace_of_its_own() {
     let said = "not replayed: it ran a subflow: replay that as TRACE/NODE.MESSAGE.ATTEMPT.0";
     assert_eq!((code, lines[0].as_str()), (0, format!("sub 0000000000000000 attempt 1: {said}").as_str()));
     let (code, lines) = replay(dir, &[&format!("{trace}/sub.0000000000000000.1.0")]);
+    assert_eq!((code, lines[1].as_str()), (0, "identical: 1 of 1 attempts"), "{lines:#?}");
+}
+
+#[test]
+fn a_subflow_that_a_plugin_runs_is_answered_from_the_record() {
+    let dir = folder("", "[[\"inner\", 1], [\"inner\", 2]]\n");
+    let dir = dir.path();
+    let plugin = format!("  c: {{ source: {CALLS_SUBFLOW}, grants: {{ subflow: [inner] }} }}\n");
+    let flow =
+        format!("floe: 1\nname: outer\nplugins:\n{plugin}subflows:\n  inner: inner.yaml\nnodes:\n  ask: {{ run: c/ask }}\n");
+    fs::write(dir.join("flow.yaml"), flow).unwrap();
+    let inner = format!("floe: 1\nname: inner\nplugins:\n  q: {{ source: {EVIL} }}\nnodes:\n  ask: {{ run: q/unpredictable }}\n");
+    fs::write(dir.join("inner.yaml"), inner).unwrap();
+    let trace = run(dir);
+    let outputs = json_lines(&fs::read_to_string(dir.join("out.jsonl")).unwrap());
+    assert_eq!(outputs[0]["payload"].as_array().unwrap().len(), 2, "{outputs:?}");
+
+    // What the flow gave cannot be had twice; the record has it, and what it used.
+    let (code, lines) = replay(dir, &[&trace]);
+    assert_eq!((code, lines[0].as_str()), (0, "ask 0000000000000000 attempt 1: identical"));
+    let (code, lines) = replay(dir, &[&format!("{trace}/ask.0000000000000000.1.1.inner")]);
     assert_eq!((code, lines[1].as_str()), (0, "identical: 1 of 1 attempts"), "{lines:#?}");
 }
 

@@ -334,6 +334,64 @@ fn a_subflow_runs_with_its_own_plugins_limits_and_budget() {
     assert_eq!(codes, ["exhausted", "exhausted", "exhausted"].map(Value::from), "{}", ran.errors);
 }
 
+/// Sends what is called `x` one way and everything else the other, where a table says so.
+fn routed(table: &str) -> TempDir {
+    let plugin = floe_tests::ECHO;
+    folder(&format!(
+        "floe: 1\nname: routed\nplugins: {{ p: {{ source: {plugin} }} }}\nnodes:\n  choose: {{ route: {{ by: kind, {table} }} }}\n  \
+         left: {{ run: p/echo }}\n  right: {{ run: p/echo }}\nedges: [choose -> left, choose -> right]\n"
+    ))
+}
+
+#[test]
+fn a_table_of_routes_comes_from_a_file_or_the_environment() {
+    let input = "{\"kind\": \"x\"}\n{\"kind\": \"y\"}\n";
+    let nodes = |ran: &Ran| {
+        assert_eq!(ran.code, Some(0), "{}", ran.errors);
+        let node = |line: &Value| (line["line"].as_u64().unwrap(), line["node"].as_str().unwrap().to_owned());
+        ran.lines.iter().map(node).collect::<BTreeMap<_, _>>().into_values().collect::<Vec<_>>()
+    };
+    let dir = routed("from_file: ways.json, else: right");
+    fs::write(dir.path().join("ways.json"), "{\"x\": \"left\"}").unwrap();
+    assert_eq!(nodes(&run(dir.path(), input, &[])), ["left", "right"]);
+
+    let dir = routed("from_env: FLOE_TEST_WAYS, else: right");
+    let mut child = command(&["run", dir.path().to_str().unwrap()]).env("FLOE_TEST_WAYS", "{\"y\": \"left\"}").spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    assert_eq!(nodes(&Ran::of(child.wait_with_output().unwrap())), ["right", "left"]);
+
+    // What is in it may be a secret: it is not shown.
+    let mut child = command(&["run", dir.path().to_str().unwrap()]).env("FLOE_TEST_WAYS", "hush").spawn().unwrap();
+    drop(child.stdin.take());
+    let refused = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.errors.contains("FLOE_TEST_WAYS") && !refused.errors.contains("hush"), "{}", refused.errors);
+}
+
+#[test]
+fn a_table_of_routes_is_changed_while_the_flow_runs() {
+    let dir = routed("from_file: ways.json, else: right");
+    let table = dir.path().join("ways.json");
+    fs::write(&table, "{\"x\": \"left\"}").unwrap();
+    let mut child = command(&["run", dir.path().to_str().unwrap()]).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut node = || {
+        writeln!(stdin, "{{\"kind\": \"x\"}}").unwrap();
+        let line: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+        line["node"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(node(), "left");
+    // A name that is none changes nothing; a right table is followed within a second or two.
+    fs::write(&table, "{\"x\": \"nowhere\"}").unwrap();
+    assert_eq!(node(), "left");
+    fs::write(&table, "{\"x\": \"right\"}").unwrap();
+    assert!((0..500_000).any(|_| node() == "right"), "the table is never followed");
+    drop(stdin);
+    let ended = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+}
+
 #[cfg(unix)]
 fn send(child: &Child, signal: &str) {
     let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();

@@ -68,6 +68,16 @@ impl Context {
         self.trace.remaining()
     }
 
+    /// Bytes of one payload's text that the trace allows.
+    pub fn max_payload(&self) -> usize {
+        self.trace.flow.config.budget.payload
+    }
+
+    /// Messages of the trace that may be on their way at once.
+    pub(crate) fn max_outputs(&self) -> u64 {
+        self.trace.flow.config.budget.messages
+    }
+
     /// True once the trace is ending early: clean up and return; the call is dropped soon after.
     pub fn is_cancelled(&self) -> bool {
         self.trace.cancelled.is_cancelled()

@@ -330,6 +330,10 @@ impl Flow {
         let Some(Record::Accepted(accepted)) = entries.first().map(|entry| &entry.record) else {
             return Err(Error::Journal(format!("the journal has no trace `{trace}`")));
         };
+        if caller.as_ref().is_some_and(|caller| caller.payload != accepted.payload) {
+            let reason = "its caller called it with another payload before, and what came of that may have had effects";
+            return Err(Error::Unfit { trace: trace.into(), reason: reason.to_owned() });
+        }
         let origin = Origin {
             trace: trace.into(),
             tenant: Arc::clone(&accepted.tenant),
@@ -453,7 +457,7 @@ impl Shared {
     fn open(self: &Arc<Self>, mut origin: Origin, left: Option<Duration>, cursor: Option<Cursor>, seat: Seat) -> Arc<Trace> {
         let now = Instant::now();
         let Seat { tenant, credit, caller } = seat;
-        let (caller, part) = caller.map(|Caller { ctx, part }| (ctx, part)).unzip();
+        let (caller, part) = caller.map(|Caller { ctx, part, .. }| (ctx, part)).unzip();
         let own = left.and_then(|left| now.checked_add(left));
         let callers = caller.as_ref().and_then(|caller| caller.trace.deadline);
         // One text for all traces of the tenant.

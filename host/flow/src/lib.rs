@@ -71,6 +71,6 @@ pub use schema::{
     MAX_SCHEMA_NESTED, MAX_SCHEMA_WORK, Schema,
 };
 pub use stream::MAX_STREAMS;
-pub use subflow::{MAX_DEPTH, SubflowNode};
+pub use subflow::{MAX_DEPTH, Request as SubflowRequest, SubflowNode};
 pub use tape::{Answer, MAX_TAPE, Tape, Taping, Unfit};
 pub use trace::{End, Item, MAX_ERROR, Terminal, TraceError};

@@ -28,7 +28,8 @@ impl SubflowNode {
 
     async fn run(&self, call: Call) -> Report {
         let mut receipt = Receipt::default();
-        let result = call.ctx.call(&self.name, &call.message, 0, &mut receipt).await;
+        let request = Request { message: &call.message, call: "0", most: usize::MAX };
+        let result = call.ctx.call(&self.name, &request, &mut receipt).await;
         let outputs = result.map(|payloads| Outcome::Outputs(payloads.into_iter().map(Output::new).collect()));
         Report { result: outputs, emitted: Vec::new(), receipt, tape: None }
     }
@@ -40,23 +41,33 @@ impl Invoke for SubflowNode {
     }
 }
 
+/// What a call asks of a subflow.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Its payload enters the subflow, with its envelope.
+    pub message: &'a Message,
+    /// Tells the calls of one attempt apart, and is the same when the attempt is made again. It is a part of the trace's id.
+    pub call: &'a str,
+    /// Bytes of all outputs together; their number is bounded by the caller's `budget.messages`.
+    pub most: usize,
+}
+
 /// Who called a trace, and keeps its own from ending before.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) ctx: Context,
     pub(crate) part: Part,
+    /// What it called with.
+    pub(crate) payload: Payload,
 }
 
 impl Context {
-    /// Runs a subflow of this flow over the payload of `message`, with its envelope, and returns the outputs. `ordinal` counts
-    /// the calls of this attempt. What the subflow used is added to `receipt`; it is counted already.
-    pub async fn call(
-        &self,
-        name: &str,
-        message: &Message,
-        ordinal: u32,
-        receipt: &mut Receipt,
-    ) -> Result<Vec<Payload>, Failure> {
+    /// Runs a subflow of this flow and returns its outputs, in the order in which they left it. What the subflow used is added to
+    /// `receipt`; it is counted already.
+    ///
+    /// # Errors
+    /// The subflow's own failure, or `not-found`, `exhausted` and `conflict` where it cannot be called so.
+    pub async fn call(&self, name: &str, request: &Request<'_>, receipt: &mut Receipt) -> Result<Vec<Payload>, Failure> {
         let Some(flow) = self.trace.flow.subflows.get(name) else {
             let why = format!("the flow has no subflow `{name}`; declare it under `subflows`");
             return Err(Failure::new(FailureKind::NotFound, why));
@@ -67,11 +78,17 @@ impl Context {
             return Err(Failure::limit(FailureKind::Exhausted, "depth", used, max, "nothing: a subflow calls itself"));
         }
         let part = self.start_guard().ok_or_else(|| Failure::new(FailureKind::Cancelled, "the trace is ending"))?;
-        let mut handle = self.open(flow, message, ordinal, part).await.map_err(|error| refused(name, &error))?;
-        let mut outputs = Vec::new();
+        let mut handle = self.open(flow, request, part).await.map_err(|error| refused(name, &error))?;
+        let mut outputs = Outputs { kept: Vec::new(), bytes: 0, max: self.max_outputs(), most: request.most };
+        let mut too_much = None;
         let terminal = loop {
             match handle.next().await {
-                Some(Item::Output { message, .. }) => outputs.push(message.payload.clone()),
+                Some(Item::Output { message, .. }) if too_much.is_none() => {
+                    too_much = outputs.keep(message.payload.clone()).err();
+                    if too_much.is_some() {
+                        handle.cancel();
+                    }
+                }
                 Some(Item::End(terminal)) => break terminal,
                 // Pieces and progress went to the caller's reader.
                 Some(_) => {}
@@ -82,14 +99,16 @@ impl Context {
         self.trace.take_back_fuel(fuel);
         receipt.fuel += fuel;
         receipt.hops += hops;
-        match terminal.end {
-            End::Completed => Ok(outputs),
-            _ => Err(self.failed(name, terminal)),
+        match (too_much, terminal.end) {
+            (Some(limit), _) => Err(limit),
+            (None, End::Completed) => Ok(outputs.kept),
+            (None, _) => Err(self.failed(name, terminal)),
         }
     }
 
-    async fn open(&self, flow: &Flow, message: &Message, ordinal: u32, part: Part) -> Result<crate::Handle, Error> {
-        let trace = format!("{}/{}.{}.{}.{ordinal}", self.origin().trace, self.node(), message.id, self.attempt);
+    async fn open(&self, flow: &Flow, request: &Request<'_>, part: Part) -> Result<crate::Handle, Error> {
+        let Request { message, call, .. } = request;
+        let trace = format!("{}/{}.{}.{}.{call}", self.origin().trace, self.node(), message.id, self.attempt);
         let submission = Submission {
             origin: crate::Origin { trace: trace.as_str().into(), ..self.origin().clone() },
             payload: message.payload.clone(),
@@ -99,7 +118,7 @@ impl Context {
             deadline: None,
             cursor: None,
         };
-        let caller = |part| Caller { ctx: self.clone(), part };
+        let caller = |part| Caller { ctx: self.clone(), part, payload: message.payload.clone() };
         match flow.submit_for(submission, Some(caller(part))).await {
             Err(Error::Duplicate(_)) if flow.has_journal() => {
                 let part = self.start_guard().ok_or(Error::Stopped)?;
@@ -133,6 +152,30 @@ impl Context {
         let mut failure = Failure::new(kind, format!("subflow `{name}`: {text}"));
         failure.detail = error.and_then(|error| serde_json::to_value(error).ok());
         failure
+    }
+}
+
+/// What has come out of a subflow, and how much may.
+struct Outputs {
+    kept: Vec<Payload>,
+    bytes: usize,
+    max: u64,
+    most: usize,
+}
+
+impl Outputs {
+    fn keep(&mut self, payload: Payload) -> Result<(), Failure> {
+        let number = self.kept.len() as u64 + 1;
+        if number > self.max {
+            return Err(Failure::limit(FailureKind::Exhausted, "messages", number, self.max, "`budget.messages`"));
+        }
+        self.bytes += payload.text().len();
+        if self.bytes > self.most {
+            let (used, max) = (self.bytes as u64, self.most as u64);
+            return Err(Failure::limit(FailureKind::Exhausted, "payload", used, max, "`budget.payload`"));
+        }
+        self.kept.push(payload);
+        Ok(())
     }
 }
 

@@ -166,7 +166,7 @@ impl Function {
         report.receipt.cpu = cpu;
         if let Some(guest) = kept.filter(|_| calls + 1 < self.reuse && !fresh) {
             // A waiting instance keeps nothing of the trace that it served.
-            store.data_mut().call.ctx = None;
+            (store.data_mut().call.ctx, store.data_mut().call.message) = (None, None);
             self.pool.put(Arc::clone(&ctx.origin().tenant), store, guest, calls + 1, places);
         } else {
             drop(store);
@@ -265,7 +265,8 @@ impl Function {
             }
         };
         let receipt = Receipt {
-            fuel: given.fuel.saturating_sub(left),
+            fuel: given.fuel.saturating_sub(left).saturating_add(state.call.children.fuel),
+            hops: state.call.children.hops,
             peak_memory: state.limiter.peak,
             bytes_out: state.call.bytes_out,
             host_calls: state.call.host_calls,

@@ -7,3 +7,4 @@ pub(crate) mod emit;
 pub(crate) mod log;
 pub(crate) mod random;
 pub(crate) mod stdio;
+pub(crate) mod subflow;

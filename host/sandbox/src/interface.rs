@@ -9,12 +9,25 @@ use crate::text::is_name;
 /// The version of `floe:plugin` that this host serves.
 pub const CONTRACT: &str = "0.1.0";
 
-/// What the operator's file grants a plugin, by the key under `grants`: `http`, `state`, …
+/// What the operator's file grants a plugin. Nothing is granted unless it stands here.
 ///
-/// No capability is served yet, so that a grant only changes what a refusal says. A capability comes as a module of its own,
-/// with its settings here: a context, a view of it in the store's data, and a function that adds it to the linker.
+/// A capability that is served has its settings here, a module in `host` and a line in [`SERVED`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grants(pub BTreeSet<String>);
+pub struct Grants {
+    /// Subflows that it may run, by their names in the flow; none: the capability is not granted.
+    pub subflow: Option<BTreeSet<String>>,
+    /// Keys under `grants` of what no host serves yet: they change only what a refusal says.
+    pub unserved: BTreeSet<String>,
+}
+
+impl Grants {
+    fn has(&self, key: &str) -> bool {
+        match key {
+            "subflow" => self.subflow.is_some(),
+            _ => self.unserved.contains(key),
+        }
+    }
+}
 
 /// `package/name@version`, as components write the interfaces that they import and export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +84,9 @@ const INERT: [(&str, &[&str]); 5] = [
     ("wasi:filesystem", &["types", "preopens"]),
 ];
 
+/// The interfaces of `floe:capability` that this host serves, and their versions up to the last part, which only adds.
+const SERVED: [(&str, &str); 1] = [("subflow", "0.1")];
+
 /// The interfaces of `floe:capability` and the lines that would grant them.
 const CAPABILITIES: [(&str, &str); 9] = [
     ("state", "state: { space: NAME, bytes: 1MiB }"),
@@ -119,11 +135,20 @@ pub(crate) fn admit(inspection: &Inspection, plugin: &str, grants: &Grants) -> R
         let asked = if asked.is_empty() { "(no version)" } else { asked };
         return Err(Error::Contract { asked: asked.to_owned(), served: CONTRACT });
     }
-    match inspection.imports.questionable().next() {
+    match inspection.imports.questionable().find(|import| !is_available(import, grants)) {
         Some(import) => Err(refuse(import, plugin, grants)),
         None if !inspection.node && !inspection.toolset => Err(Error::NoExport { served: CONTRACT }),
         None => Ok(()),
     }
+}
+
+/// Whether this host serves it and the operator grants it.
+fn is_available(import: &str, grants: &Grants) -> bool {
+    let served = |interface: &Interface<'_>| {
+        let minor = interface.version.and_then(|version| version.rsplit_once('.')).map(|(minor, _)| minor);
+        SERVED.iter().any(|(name, version)| *name == interface.name && minor == Some(version)) && grants.has(interface.name)
+    };
+    classify(import) == Class::Capability && Interface::parse(import).is_some_and(|interface| served(&interface))
 }
 
 fn refuse(import: &str, plugin: &str, grants: &Grants) -> Error {
@@ -136,7 +161,7 @@ fn refuse(import: &str, plugin: &str, grants: &Grants) -> Error {
         }
         _ => return Error::UnknownImport { import: import_name },
     };
-    if grants.0.contains(&key) {
+    if grants.has(&key) {
         return Error::NotAvailable { import: import_name };
     }
     let lines = format!("  plugins:\n    {plugin}:\n      grants:\n        {line}");

@@ -12,7 +12,7 @@ use wasmtime_wasi_io::bindings::wasi::io;
 
 use crate::bindings::floe::plugin::{emit, log};
 use crate::host::random::{HasRandom, Random};
-use crate::host::{budget, clocks};
+use crate::host::{budget, clocks, subflow};
 use crate::state::State;
 
 /// The linker of every plugin; type checks against it happen once, at load.
@@ -22,6 +22,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     budget::add_to_linker(&mut linker)?;
     emit::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     clocks::add_to_linker(&mut linker)?;
+    subflow::add_to_linker(&mut linker)?;
     wasi(
         &mut linker,
         |state| {

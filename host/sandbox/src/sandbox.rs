@@ -122,7 +122,7 @@ impl Sandbox {
 
     async fn try_load(&self, name: &str, bytes: &[u8], grants: &Grants, limits: &Limits) -> Result<Plugin, Error> {
         check_limits(name, limits)?;
-        let identity = Arc::new(Identity { name: name.to_owned(), limits: limits.clone() });
+        let identity = Arc::new(Identity { name: name.to_owned(), limits: limits.clone(), grants: grants.clone() });
         check_size(&identity, "module", u64::try_from(bytes.len()).unwrap_or(u64::MAX), limits.module)?;
         let inspection = inspect(bytes)?;
         let counts = inspection.counts;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use floe_flow::{Call, Context, Failure, FailureKind, Output};
+use floe_flow::{Call, Context, Failure, FailureKind, Message, Output};
 use tokio::time::Instant;
 use wasmtime::UpdateDeadline;
 use wasmtime::component::ResourceTable;
@@ -13,15 +13,18 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::host::clocks::{Clocks, Polling};
 use crate::host::random::Random;
 use crate::host::stdio::Capture;
+use crate::host::subflow::Children;
+use crate::interface::Grants;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::tape::Answers;
 
-/// A plugin's name and limits, shared by its instances.
+/// A plugin's name, limits and rights, shared by its instances.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) limits: Limits,
+    pub(crate) grants: Grants,
 }
 
 impl Identity {
@@ -82,6 +85,8 @@ impl Wasi {
 pub(crate) struct Running {
     /// None while a plugin describes itself.
     pub(crate) ctx: Option<Context>,
+    /// What it is called with; none while a plugin describes itself.
+    pub(crate) message: Option<Arc<Message>>,
     /// When the call is ended.
     pub(crate) deadline: Instant,
     pub(crate) random: Random,
@@ -93,19 +98,21 @@ pub(crate) struct Running {
     pub(crate) log_lines: u32,
     pub(crate) bytes_out: u64,
     pub(crate) host_calls: u64,
+    pub(crate) children: Children,
 }
 
 impl Running {
     /// A call at a message. Its randomness follows from the trace, the message and the node, so that a second run is the same.
     pub(crate) fn new(call: Call, answers: Answers, message_id: &str, deadline: Instant, limits: &Limits) -> Self {
         let random = Random::new([&call.ctx.origin().trace, message_id, call.ctx.node()], limits.random);
-        Self { ctx: Some(call.ctx), answers, ..Self::describe(deadline, random) }
+        Self { ctx: Some(call.ctx), message: Some(call.message), answers, ..Self::describe(deadline, random) }
     }
 
     /// A call without a trace.
     pub(crate) fn describe(deadline: Instant, random: Random) -> Self {
         Self {
             ctx: None,
+            message: None,
             deadline,
             random,
             answers: Answers::Live,
@@ -115,6 +122,7 @@ impl Running {
             log_lines: 0,
             bytes_out: 0,
             host_calls: 0,
+            children: Children::default(),
         }
     }
 }

@@ -34,7 +34,7 @@ fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
 }
 
-/// Plugins and subflows that no node names. A plugin with the right to may run subflows, too.
+/// Plugins that no node names, and subflows that neither a node names nor a plugin may run.
 fn unused(flow: &Flow) -> Vec<String> {
     let (mut plugins, mut subflows) = (BTreeSet::new(), BTreeSet::new());
     for (_, node) in flow.file.nodes.iter() {
@@ -53,9 +53,11 @@ fn unused(flow: &Flow) -> Vec<String> {
     if !unused.is_empty() {
         warnings.push(format!("no node runs anything of {}", quoted(&unused)));
     }
-    let may_call = flow.file.plugins.iter().any(|(_, plugin)| plugin.grants.get("subflow").is_some());
+    let granted: Vec<String> =
+        flow.file.plugins.iter().filter_map(|(_, plugin)| plugin.granted_subflows().ok().flatten()).flatten().collect();
+    subflows.extend(granted.iter().map(String::as_str));
     let unused: Vec<&str> = flow.file.subflows.iter().map(|(name, _)| name).filter(|name| !subflows.contains(name)).collect();
-    if !unused.is_empty() && !may_call {
+    if !unused.is_empty() {
         warnings.push(format!("no node runs the subflow {}", quoted(&unused)));
     }
     warnings

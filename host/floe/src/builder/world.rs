@@ -9,7 +9,11 @@ use crate::file::CAPABILITIES;
 /// The contract with plugins, whole.
 const PLUGIN: &str = include_str!("../../../../wit/plugin/plugin.wit");
 /// What may be granted beside it.
-const CAPABILITY: &str = include_str!("../../../../wit/capability/capability.wit");
+const CAPABILITY: &str = include_str!("../../../../wit/capability/subflow.wit");
+/// What no host serves yet.
+const DRAFT: &str = include_str!("../../../../wit/draft/capability.wit");
+/// The capabilities that are served.
+const SERVED: [&str; 1] = ["subflow"];
 /// The interfaces of WASI are brought along by the tools of the languages.
 const FROM_WASI: [&str; 2] = ["sockets", "wasi:http"];
 
@@ -21,7 +25,8 @@ pub(super) fn write(project: &Project) -> Result<PathBuf, Error> {
     for (file, text) in [
         ("world.wit", worlds(&project.uses).as_str()),
         ("deps/plugin/plugin.wit", PLUGIN),
-        ("deps/capability/capability.wit", CAPABILITY),
+        ("deps/capability/subflow.wit", CAPABILITY),
+        ("deps/draft/capability.wit", DRAFT),
     ] {
         stamp::write_whole(&folder.join(file), text.as_bytes())?;
     }
@@ -32,7 +37,10 @@ fn worlds(uses: &[String]) -> String {
     let imports: String = uses
         .iter()
         .filter(|name| CAPABILITIES.contains(&name.as_str()) && !FROM_WASI.contains(&name.as_str()))
-        .map(|name| format!(" import floe:capability/{name}@0.0.1;"))
+        .map(|name| {
+            let version = if SERVED.contains(&name.as_str()) { "0.1.0" } else { "0.0.1" };
+            format!(" import floe:capability/{name}@{version};")
+        })
         .collect();
     let world = |name: &str| format!("world {name} {{ include floe:plugin/{name}@0.1.0;{imports} }}\n");
     let worlds: String = ["node-plugin", "tool-plugin", "plugin"].map(world).concat();

@@ -92,6 +92,7 @@ impl Flow {
         let (links, problems) = self.links();
         let mut making = Making { flow: self, within, cores, resolve, links: &links, tables: BTreeMap::new(), problems };
         making.budget();
+        making.grants();
         let mut builder = Graph::builder(&self.file.name);
         let mut wrong = self.problems(Vec::new());
         for (name, inner) in self.subflows.iter() {
@@ -178,6 +179,22 @@ impl Making<'_> {
             );
         }
         self.too_short(budget.deadline, &["budget".into(), "deadline".into()]);
+    }
+
+    /// Plugins can only be granted what the flow has.
+    fn grants(&mut self) {
+        let subflows = &self.flow.file.subflows;
+        for (plugin, config) in self.flow.file.plugins.iter() {
+            let at = [Step::from("plugins"), plugin.into(), "grants".into(), "subflow".into()];
+            let granted = config.granted_subflows().map_err(|message| self.problem(message, &at));
+            for (position, name) in granted.ok().flatten().unwrap_or_default().iter().enumerate() {
+                if subflows.get(name).is_none() {
+                    let known = did_you_mean(name, subflows.names());
+                    let message = format!("there is no subflow `{name}` under `subflows`{known}");
+                    self.problem(message, &[at.as_slice(), &[position.into()]].concat());
+                }
+            }
+        }
     }
 
     /// Timers count milliseconds.

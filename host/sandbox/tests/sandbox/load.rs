@@ -70,7 +70,7 @@ async fn what_is_no_component_is_named() {
 #[tokio::test]
 async fn what_is_not_granted_is_refused_with_the_lines_that_would_grant_it() {
     let sandbox = sandbox(4);
-    let grants = Grants(["http".to_owned()].into());
+    let grants = Grants { unserved: ["http".to_owned()].into(), ..Grants::default() };
     let cases = [
         (
             r#"(component (import "floe:plugin/log@0.2.0" (instance)))"#,

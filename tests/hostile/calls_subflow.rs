@@ -1,0 +1,134 @@
+//! A plugin that runs flows: those that it was granted and no others, within its own trace's budget, and no longer than its call.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use floe_flow::{Config, End, Failure, FailureKind, Flow, Graph, Invoke, Item, Outcome, Output, Submission, Terminal, native};
+use floe_sandbox::{Error, Grants, Sandbox};
+use serde_json::{Value, json};
+
+use crate::support::{limits, load, policy, sandbox, soon};
+
+pub(crate) const GUEST: &str = floe_tests::CALLS_SUBFLOW;
+
+/// A flow with the plugin's node `ask`, and its subflow `inner`, whose one node is the given one.
+struct Asking {
+    flow: Flow,
+    _sandbox: Sandbox,
+}
+
+impl Asking {
+    async fn new(inner: Arc<dyn Invoke>, change: impl FnOnce(&mut Config)) -> Self {
+        let sandbox = sandbox(2, 2);
+        let granted: BTreeSet<String> = ["inner", "undeclared"].map(str::to_owned).into();
+        let grants = Grants { subflow: Some(granted), ..Grants::default() };
+        let plugin = soon(sandbox.load("asker", &floe_tests::bytes(GUEST), &grants, &limits())).await.unwrap();
+        let mut config = Config { compute: sandbox.handle().clone(), ..Config::on_current_runtime() };
+        change(&mut config);
+        let mut called = Graph::builder("inner");
+        called.run("work", inner, policy());
+        let mut graph = Graph::builder("asking");
+        graph.subflow("inner", called.build().unwrap(), config.budget);
+        graph.run("ask", plugin.node("ask", &json!({}).into(), 1).unwrap(), policy());
+        Self { flow: Flow::start(graph.build().unwrap(), config), _sandbox: sandbox }
+    }
+
+    async fn ask(&self, wanted: Value) -> (Vec<Value>, Terminal) {
+        let handle = soon(self.flow.submit(Submission::new("one", "t", wanted.into()))).await.unwrap();
+        let (outputs, terminal) = soon(handle.finish()).await;
+        (outputs.iter().map(|output| output.value().into_owned()).collect(), terminal)
+    }
+}
+
+fn doubled() -> Arc<dyn Invoke> {
+    native(|call| {
+        let output = || Output::new(call.message.payload.clone());
+        Ok(Outcome::Outputs(vec![output(), output()]))
+    })
+}
+
+fn error(terminal: &Terminal) -> (&str, &str) {
+    let error = terminal.error.as_ref().unwrap_or_else(|| panic!("{terminal:?}"));
+    (&error.code, &error.message)
+}
+
+#[tokio::test]
+async fn without_a_grant_it_does_not_load() {
+    let refused = load(&sandbox(1, 1), (GUEST, "asker"), &limits()).await.unwrap_err();
+    assert!(matches!(refused.reason(), Error::NotGranted { .. }), "{refused:?}");
+    let lines = "  plugins:\n    asker:\n      grants:\n        subflow: [FLOW]";
+    assert!(refused.to_string().ends_with(lines), "{refused}");
+}
+
+#[tokio::test]
+async fn what_comes_out_of_a_flow_comes_back() {
+    let asking = Asking::new(doubled(), |_| {}).await;
+    let (outputs, terminal) = asking.ask(json!([["inner", { "a": 1 }], ["inner", "b"]])).await;
+    assert_eq!(terminal.end, End::Completed, "{terminal:?}");
+    assert_eq!(outputs, [json!([[{ "a": 1 }, { "a": 1 }], ["b", "b"]])]);
+}
+
+#[tokio::test]
+async fn only_what_is_granted_by_name_is_run() {
+    let asking = Asking::new(doubled(), |_| {}).await;
+    let (_, terminal) = asking.ask(json!([["inner", 1], ["other\u{1b}[2J", 1]])).await;
+    let why = "the subflow `other` is not granted; add it to `plugins.asker.grants.subflow`";
+    assert_eq!(error(&terminal), ("denied", why));
+    let (_, terminal) = asking.ask(json!([["undeclared", 1]])).await;
+    assert_eq!(error(&terminal), ("not-found", "the flow has no subflow `undeclared`; declare it under `subflows`"));
+}
+
+#[tokio::test]
+async fn its_failure_is_the_calls_failure() {
+    let fails = native(|_| Err(Failure::new(FailureKind::Unavailable, "not today")));
+    let (_, terminal) = Asking::new(fails, |_| {}).await.ask(json!([["inner", 1]])).await;
+    assert_eq!(error(&terminal), ("unavailable", "subflow `inner`: not today"));
+}
+
+#[tokio::test]
+async fn calls_without_end_use_up_the_traces_hops() {
+    let asking = Asking::new(doubled(), |config| config.budget.hops = 20).await;
+    let (_, terminal) = asking.ask(vec![json!(["inner", 1]); 1000].into()).await;
+    assert_eq!(terminal.end, End::BudgetExhausted);
+    assert!(error(&terminal).1.starts_with("budget `hops` used up: 20 of 20"), "{terminal:?}");
+}
+
+#[tokio::test]
+async fn what_comes_back_is_bounded() {
+    let many = native(|_| Ok(Outcome::Outputs((0..100).map(|n| Output::new(json!("x".repeat(n)).into())).collect())));
+    let asking = Asking::new(Arc::clone(&many), |config| config.budget.payload = 2000).await;
+    let (_, terminal) = asking.ask(json!([["inner", 1]])).await;
+    let (code, message) = error(&terminal);
+    assert_eq!((terminal.end, code), (End::Failed, "exhausted"));
+    assert!(message.starts_with("limit `payload` reached: used 2") && message.ends_with("`budget.payload`"), "{message}");
+    let asking = Asking::new(many, |config| config.budget.messages = 60).await;
+    let (_, terminal) = asking.ask(json!([["inner", 1]])).await;
+    assert_eq!(error(&terminal).0, "exhausted", "{terminal:?}");
+    assert_eq!(asking.flow.in_flight(), 0);
+}
+
+/// Never ends by itself.
+#[derive(Debug)]
+struct Hangs;
+
+impl Invoke for Hangs {
+    fn invoke(&self, _: floe_flow::Call) -> std::pin::Pin<Box<dyn Future<Output = floe_flow::Report> + Send + '_>> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(1 << 20)).await;
+            Ok(Outcome::Outputs(Vec::new())).into()
+        })
+    }
+}
+
+#[tokio::test]
+async fn it_ends_with_its_call() {
+    let asking = Asking::new(Arc::new(Hangs), |_| {}).await;
+    let submission = Submission::new("one", "t", json!([["inner", 1]]).into());
+    let mut handle = soon(asking.flow.submit(submission)).await.unwrap();
+    assert!(handle.cancel());
+    let item = soon(handle.next()).await;
+    assert!(matches!(item, Some(Item::End(Terminal { end: End::Cancelled, .. }))), "{item:?}");
+    // Returns when nothing of the flow and its subflows runs any more.
+    soon(asking.flow.stop(Duration::ZERO)).await;
+}

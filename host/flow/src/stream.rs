@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::context::{Chunk, Context};
 use crate::event::EventKind;
@@ -37,15 +37,26 @@ impl Sender {
         Arc::new(Self { whole: Some(Arc::clone(self)), ..Self::default() })
     }
 
+    /// Makes it the sender of the next call: the same one, unless something of the last call still holds it.
+    pub(crate) fn renew(sender: &mut Arc<Self>) {
+        match Arc::get_mut(sender) {
+            Some(mine) => {
+                *mine.over.get_mut() = false;
+                mine.closed.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+            None => *sender = Arc::default(),
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst) || self.whole.as_ref().is_some_and(|whole| whole.is_over())
     }
 }
 
 /// Silences a call when it is dropped.
-pub(crate) struct Silence(pub(crate) Arc<Sender>);
+pub(crate) struct Silence<'a>(pub(crate) &'a Sender);
 
-impl Drop for Silence {
+impl Drop for Silence<'_> {
     fn drop(&mut self) {
         self.0.over.store(true, Ordering::SeqCst);
     }

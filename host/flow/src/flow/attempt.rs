@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug_span};
 
 use super::Shared;
+use super::commit::After;
 use crate::context::Context;
 use crate::graph::{Kind, Node};
 use crate::journal::At;
@@ -28,21 +29,27 @@ impl Shared {
 
     /// Runs a job and whatever it makes ready first.
     async fn run(self: Arc<Self>, mut job: Job) {
+        // Both serve one attempt after the other: what they have allocated is used again.
+        let (mut after, mut sender) = (After::default(), Arc::<Sender>::default());
         loop {
             // Lets other tasks have a turn now and then, however long the chain.
             tokio::task::coop::consume_budget().await;
             let started = self.config.observer.is_some().then(Instant::now);
-            let report = self.spanned(&job).await;
+            let report = self.spanned(&job, &sender).await;
             let latency = started.map_or(Duration::ZERO, |started| started.elapsed());
-            match self.finish(job, report, latency).await {
+            if let Some(appended) = self.finish(job, report, latency, &mut after) {
+                self.recorded(appended, &mut after).await;
+            }
+            match self.go_on(&mut after) {
                 Some(next) => job = next,
                 None => return,
             }
+            Sender::renew(&mut sender);
         }
     }
 
     /// One attempt within its limits; none if the trace ended meanwhile.
-    pub(super) async fn attempt(self: &Arc<Self>, job: &Job) -> Option<Report> {
+    pub(super) async fn attempt(self: &Arc<Self>, job: &Job, sender: &Arc<Sender>) -> Option<Report> {
         let trace = &job.trace;
         if trace.cancelled.is_cancelled() {
             return None;
@@ -61,11 +68,10 @@ impl Shared {
             }
         }
         let timeout = node.policy.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let sender = Arc::<Sender>::default();
-        let _silence = Silence(Arc::clone(&sender));
+        let _silence = Silence(sender);
         let attempt = job.envelope.attempt;
         let call = Call {
-            ctx: Context { trace: Arc::clone(trace), node: job.node, message: message.id, attempt, sender },
+            ctx: Context { trace: Arc::clone(trace), node: job.node, message: message.id, attempt, sender: Arc::clone(sender) },
             message: Arc::clone(message),
             attempt,
             deadline: timeout.into_iter().chain(trace.deadline).min(),

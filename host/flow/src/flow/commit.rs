@@ -36,8 +36,11 @@ pub(super) struct After {
     /// Callers' traces may end now.
     pub(super) parts: Vec<Part>,
     /// Facts to be applied as soon as they are in the journal.
-    pub(super) appended: Vec<(Arc<Trace>, u64, Pending<()>)>,
+    pub(super) appended: Vec<Appended>,
 }
+
+/// A trace's fact, by its number, on its way into the journal.
+pub(super) type Appended = (Arc<Trace>, u64, Pending<()>);
 
 impl After {
     pub(super) fn start(&mut self, job: Job) {
@@ -50,41 +53,39 @@ impl After {
 }
 
 impl Shared {
-    /// Commits an attempt (none: it was dropped because its trace is ending), and returns a job for the same task.
-    pub(super) async fn finish(self: &Arc<Self>, job: Job, report: Option<Report>, latency: Duration) -> Option<Job> {
+    /// Commits an attempt (none: it was dropped because its trace is ending). With a journal its outcome is handed in, and what
+    /// follows from that is what [`Shared::recorded`] does. The node's slot is free in any case: the next message need not wait for
+    /// the disk.
+    pub(super) fn finish(
+        self: &Arc<Self>,
+        job: Job,
+        report: Option<Report>,
+        latency: Duration,
+        after: &mut After,
+    ) -> Option<Appended> {
         let (trace, node) = (Arc::clone(&job.trace), job.node);
-        if self.config.journal.is_some() {
-            return self.finish_durably(job, report, latency).await;
-        }
-        let mut after = After::default();
-        self.step(&trace, &mut after, |step| {
-            if let Some(attempt) = step.returned(job, report, latency) {
-                step.apply(attempt);
+        let durable = self.config.journal.is_some();
+        let appended = self.step(&trace, after, |step| {
+            let attempt = step.returned(job, report, latency)?;
+            if durable {
+                return step.record_attempt(attempt);
             }
+            step.apply(attempt);
+            None
         });
         after.slots.push(node);
-        self.go_on(&mut after)
+        appended.map(|(fact, pending)| (trace, fact, pending))
     }
 
-    /// The slot is given back at once: the next message need not wait for the disk. What this one leads to does.
-    async fn finish_durably(self: &Arc<Self>, job: Job, report: Option<Report>, latency: Duration) -> Option<Job> {
-        let (trace, node) = (Arc::clone(&job.trace), job.node);
-        let mut after = After::default();
-        let appended = self.step(&trace, &mut after, |step| {
-            let attempt = step.returned(job, report, latency)?;
-            step.record_attempt(attempt)
-        });
-        after.slots.push(node);
-        let Some((fact, pending)) = appended else { return self.go_on(&mut after) };
-        self.spawn_all(&mut after);
+    /// Waits until the journal has it, and applies it.
+    pub(super) async fn recorded(self: &Arc<Self>, (trace, fact, pending): Appended, after: &mut After) {
+        self.spawn_all(after);
         let result = pending.await;
-        let mut after = After::default();
-        self.step(&trace, &mut after, |step| step.recorded(fact, result));
-        self.go_on(&mut after)
+        self.step(&trace, after, |step| step.recorded(fact, result));
     }
 
     /// Does what a step left to do. What became ready gets tasks of its own, but for the first.
-    fn go_on(self: &Arc<Self>, after: &mut After) -> Option<Job> {
+    pub(super) fn go_on(self: &Arc<Self>, after: &mut After) -> Option<Job> {
         self.after(after);
         for job in after.others.drain(..) {
             self.spawn(job);

@@ -85,7 +85,7 @@ impl Flow {
         // As if the message were on its way, or the trace would end.
         shared.with(&trace, |step| step.state.live = 1);
         let sender = Arc::<Sender>::default();
-        drop(Silence(Arc::clone(&sender)));
+        drop(Silence(&sender));
         let (number, id) = (attempt.at.attempt, message.id);
         let call = Call {
             ctx: Context { trace: Arc::clone(&trace), node: index, message: id, attempt: number, sender },

@@ -9,6 +9,7 @@ use super::Shared;
 use super::attempt::caught;
 use crate::context::Origin;
 use crate::node::Report;
+use crate::stream::Sender;
 use crate::trace::Job;
 
 impl Shared {
@@ -19,12 +20,12 @@ impl Shared {
     }
 
     /// One attempt in its span, which closes with the outcome: `ok`, the failure's code, or `dropped` if its trace ended first.
-    pub(super) async fn spanned(self: &Arc<Self>, job: &Job) -> Option<Report> {
+    pub(super) async fn spanned(self: &Arc<Self>, job: &Job, sender: &Arc<Sender>) -> Option<Report> {
         let span = self.attempt_span(job);
         if span.is_disabled() {
-            return caught(self.attempt(job)).await;
+            return caught(self.attempt(job, sender)).await;
         }
-        let report = caught(self.attempt(job)).instrument(span.clone()).await;
+        let report = caught(self.attempt(job, sender)).instrument(span.clone()).await;
         let outcome = match report.as_ref().map(|report| &report.result) {
             Some(Ok(_)) => "ok",
             Some(Err(failure)) => failure.kind.code(),

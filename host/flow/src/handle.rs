@@ -51,7 +51,7 @@ impl Handle {
 
     /// Up to where its request stands in the input, if its submission said so.
     pub fn cursor(&self) -> Option<Cursor> {
-        self.trace.cursor
+        self.trace.cursor.as_deref().copied()
     }
 
     /// Hops and fuel so far.

@@ -147,7 +147,7 @@ impl Context {
 
     /// This call, or one that it is a part of, is over.
     fn is_over(&self) -> bool {
-        self.sender.is_over() || self.trace.caller.as_ref().is_some_and(Self::is_over)
+        self.sender.is_over() || self.trace.caller.as_deref().is_some_and(Self::is_over)
     }
 
     /// The state of the trace with the reader, once that has room for one more. A trace that ends drops its calls, and these
@@ -223,7 +223,7 @@ impl Trace {
         let streams: Vec<Arc<str>> = streams.into_iter().collect();
         let node = Arc::clone(self.node_name(node));
         self.event(state, || EventKind::Superseded { node: Arc::clone(&node), message, attempt, streams: streams.clone() });
-        if let Some(by) = self.caller.clone() {
+        if let Some(by) = self.caller.as_deref().cloned() {
             return Some(Superseded { by, way: node.to_string(), message, attempt, streams });
         }
         state.reader.push_back(Item::Superseded { node, message, attempt, streams });

@@ -181,12 +181,13 @@ pub(crate) struct Trace {
     pub(crate) cancelled: CancellationToken,
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) flow: Arc<Shared>,
-    /// The call that this trace is a subflow of.
-    pub(crate) caller: Option<Context>,
+    /// The call that this trace is a subflow of. Boxed, as all that most traces have not: a waiting trace is to be small.
+    pub(crate) caller: Option<Box<Context>>,
     /// Up to where its request stands in the input.
-    pub(crate) cursor: Option<Cursor>,
-    /// What its attempts' spans belong to; it closes with the last of whoever holds the trace, its reader included.
-    pub(crate) span: Span,
+    pub(crate) cursor: Option<Box<Cursor>>,
+    /// What its attempts' spans belong to; it closes with the last of whoever holds the trace, its reader included. None: nobody
+    /// collects spans.
+    pub(crate) span: Option<Box<Span>>,
     pub(crate) fuel_used: AtomicU64,
     pub(crate) hops: AtomicU64,
     pub(crate) state: Mutex<State>,

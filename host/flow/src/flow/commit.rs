@@ -121,17 +121,26 @@ impl Shared {
         result
     }
 
+    /// Does what few steps leave to do. Each look at an empty list is cheaper than emptying it.
+    fn others(self: &Arc<Self>, after: &mut After) {
+        if !after.superseded.is_empty() {
+            after.superseded.drain(..).for_each(Superseded::announce);
+        }
+        if !after.parked.is_empty() {
+            after.parked.drain(..).for_each(|(job, pause)| self.park(job, pause));
+        }
+        if !after.appended.is_empty() {
+            after.appended.drain(..).for_each(|(trace, fact, pending)| self.apply_when_recorded(trace, fact, pending));
+        }
+        if !after.parts.is_empty() {
+            after.parts.clear();
+        }
+    }
+
     /// Passes freed places and slots on. What is left are the jobs that are ready.
     fn after(self: &Arc<Self>, after: &mut After) {
         loop {
-            after.superseded.drain(..).for_each(Superseded::announce);
-            for (job, pause) in after.parked.drain(..) {
-                self.park(job, pause);
-            }
-            for (trace, fact, pending) in after.appended.drain(..) {
-                self.apply_when_recorded(trace, fact, pending);
-            }
-            after.parts.clear();
+            self.others(after);
             if let Some((tenant, edge)) = after.places.pop() {
                 if let Some(next) = tenant.leave(edge) {
                     self.step(&next, after, |step| step.take_place(edge));

@@ -35,7 +35,7 @@ impl Step<'_> {
             topic: message.topic.clone(),
             priority: message.priority,
             deadline_ms: left.map(|left| self.flow.now_ms().saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))),
-            cursor: self.trace.cursor,
+            cursor: self.trace.cursor.as_deref().copied(),
         };
         // It is on its way already, or the trace would end for want of messages.
         self.state.live += 1;

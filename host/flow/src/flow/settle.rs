@@ -99,7 +99,9 @@ impl Step<'_> {
         let Phase::Ending(mut terminal) = phase else { return };
         terminal.outputs = self.state.outputs;
         let latency_us = micros(self.trace.started.elapsed());
-        self.trace.span.record("terminal", terminal.end.name());
+        if let Some(span) = &self.trace.span {
+            span.record("terminal", terminal.end.name());
+        }
         self.event(|| EventKind::Ended { terminal: (*terminal).clone(), latency_us });
         self.state.phase = Phase::Ended(Some(terminal));
         self.trace.cancelled.cancel();

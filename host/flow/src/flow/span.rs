@@ -14,9 +14,10 @@ use crate::trace::Job;
 
 impl Shared {
     /// What all of a trace's attempts belong to; below the span of whoever submits.
-    pub(super) fn trace_span(&self, origin: &Origin) -> Span {
+    pub(super) fn trace_span(&self, origin: &Origin) -> Option<Box<Span>> {
         let (trace, tenant) = (&*origin.trace, &*origin.tenant);
-        debug_span!("trace", flow = &*self.graph.name, trace, tenant, terminal = Empty)
+        let span = debug_span!("trace", flow = &*self.graph.name, trace, tenant, terminal = Empty);
+        (!span.is_disabled()).then(|| Box::new(span))
     }
 
     /// One attempt in its span, which closes with the outcome: `ok`, the failure's code, or `dropped` if its trace ended first.
@@ -38,7 +39,7 @@ impl Shared {
     fn attempt_span(&self, job: &Job) -> Span {
         let (origin, envelope) = (&job.trace.origin, &job.envelope);
         debug_span!(
-            parent: &job.trace.span,
+            parent: job.trace.span.as_deref().and_then(Span::id),
             "attempt",
             flow = &*self.graph.name,
             node = &*self.graph.nodes()[job.node].name,

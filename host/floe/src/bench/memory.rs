@@ -6,8 +6,6 @@ use std::sync::Arc;
 
 use floe_flow::{Call, Config, Flow, Graph, Invoke, Payload, Policy, Report, Submission};
 
-use crate::settings::Settings;
-
 /// Enough that the rest of the process does not matter.
 const MESSAGES: usize = 50_000;
 
@@ -23,11 +21,11 @@ impl Invoke for Busy {
 
 /// Bytes for a message of 1 KiB that waits at a node, its trace and its reader included; not a number where the system does not
 /// tell the resident size.
-pub(super) async fn queued(_: &Settings) -> (&'static str, f64) {
-    ("queued message", measure().await.unwrap_or(f64::NAN))
+pub(super) async fn queued() -> f64 {
+    measure_queued().await.unwrap_or(f64::NAN)
 }
 
-async fn measure() -> Option<f64> {
+async fn measure_queued() -> Option<f64> {
     let mut graph = Graph::builder("queue");
     graph.run("busy", Arc::new(Busy), Policy::with_concurrency(1)).run("next", Arc::new(Busy), Policy::with_concurrency(1));
     graph.chain(&["busy", "next"]);

@@ -7,8 +7,10 @@ mod chain;
 mod hop;
 mod memory;
 mod report;
+mod runtime;
 
 pub use hop::hop;
+pub use runtime::runtime;
 
 /// A payload of a usual size for a message between nodes.
 const PAYLOAD: &str =

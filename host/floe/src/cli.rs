@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use crate::file::Profile;
 
-pub use bench::{BenchCommand, HopArgs};
+pub use bench::{BenchCommand, HopArgs, RuntimeArgs};
 
 /// Runs flows whose nodes are untrusted WebAssembly components.
 #[derive(Debug, Parser)]

@@ -49,5 +49,6 @@ fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Err
         Command::Plugin(PluginCommand::Inspect(args)) => plugin::inspect_file(args, settings),
         Command::Plugin(PluginCommand::Call(args)) => plugin::call(args, settings),
         Command::Bench(BenchCommand::Hop(args)) => bench::hop(args, settings),
+        Command::Bench(BenchCommand::Runtime(args)) => bench::runtime(args, settings),
     }
 }

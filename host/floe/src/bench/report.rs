@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use crate::run::count;
 use crate::table::table;
 use crate::{Error, Exit};
 
@@ -45,6 +46,11 @@ impl Figures {
         rounds.get(rounds.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
+    /// The largest of the rounds; not a number if there are none.
+    pub(super) fn largest(&self, name: &str) -> f64 {
+        self.rounds(name).iter().copied().fold(f64::NAN, f64::max)
+    }
+
     fn rounds(&self, name: &str) -> &[f64] {
         self.0.iter().find(|(known, _)| *known == name).map_or(&[], |(_, rounds)| rounds)
     }
@@ -79,7 +85,9 @@ impl Row {
     }
 
     fn goal(&self) -> String {
-        self.goal.as_ref().map_or_else(String::new, |Goal { sign, bound, unit }| format!("{sign} {bound} {unit}"))
+        let Some(Goal { sign, bound, unit }) = &self.goal else { return String::new() };
+        let gap = if unit.starts_with('/') { "" } else { " " };
+        if *bound < 1000.0 { format!("{sign} {bound}{gap}{unit}") } else { format!("{sign} {}{gap}{unit}", count(*bound as u64)) }
     }
 
     fn verdict(&self) -> &'static str {

@@ -1,5 +1,7 @@
 //! The arguments of `floe bench`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::at_least_one;
@@ -9,6 +11,8 @@ use super::at_least_one;
 pub enum BenchCommand {
     /// What one hop costs: native, in a fresh sandbox, in a reused one, and the floors below them
     Hop(HopArgs),
+    /// What the runtime costs around nodes: journals, streams, subflows, joins, cancels, memory
+    Runtime(RuntimeArgs),
 }
 
 /// Arguments of `floe bench hop`.
@@ -28,3 +32,44 @@ pub struct HopArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+/// Arguments of `floe bench runtime`.
+#[derive(Debug, Args)]
+#[command(after_help = RUNTIME_EXAMPLES)]
+pub struct RuntimeArgs {
+    /// Nodes in a chain, and in a subflow
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one)]
+    pub hops: usize,
+    /// Messages through a chain, a round; fewer where each waits for the disk alone
+    #[arg(long, value_name = "N", default_value_t = 4000, value_parser = at_least_one)]
+    pub messages: usize,
+    /// Pieces of a stream, a round
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = at_least_one)]
+    pub chunks: usize,
+    /// Guests that are cancelled, a round
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = at_least_one)]
+    pub cancels: usize,
+    /// Flows whose memory is measured
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = at_least_one)]
+    pub flows: usize,
+    /// Rounds in turn; their median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    pub rounds: usize,
+    /// Where journals are written while it measures; a folder on the disk that is to be measured [default: the cache]
+    #[arg(long, value_name = "DIR")]
+    pub journal_in: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const RUNTIME_EXAMPLES: &str = "\
+Examples:
+  floe bench runtime
+  floe bench runtime --journal-in /mnt/data
+  floe bench runtime --messages 500 --chunks 10000 --rounds 1 --json | jq '.figures[] | select(.verdict == \"missed\")'
+
+Messages go through a chain of native nodes without a journal, with one in memory and with one in SQLite (one file, synced
+at each commit), with 1, 8 and 256 requests in flight. Then: what the journal alone takes; pieces of a stream; a call of a
+subflow less the same nodes without it; 100 messages that are joined; the time from a cancel to the end of the guest that
+it stops; memory. A figure below another, indented, is about that one.";

@@ -48,6 +48,7 @@ fn every_part_of_the_runtime_is_measured() {
         a subflow call, beyond its nodes' hops | ≤ 20 µs
         a request that fans out into 100 and joins
           for each of the 100
+        floor: the longest that a thread stood still
         cancel, until a guest that computes has ended | ≤ 1 000 µs
           the slowest | ≤ 1 000 µs
         cancel, while others compute on all threads | ≤ 1 000 µs

@@ -87,9 +87,9 @@ impl Bench<'_> {
             bar.set_message("records, streams, subflows, fans, cancels");
             figures.record("record", micros(self.records().await?));
             figures.record("chunk", micros(self.chunk().await?));
-            figures.record("subflow", micros(self.subflow().await?));
-            figures.record("inline", micros(self.inline().await?));
+            figures.record("subflow", micros(self.subflow().await?) - micros(self.inline().await?));
             figures.record("fan", micros(self.fan().await?));
+            figures.record("stall", micros(self.stall().await));
             self.cancel(&spinner, 0, "cancel", &mut figures).await?;
             self.cancel(&spinner, self.cores, "cancel among others", &mut figures).await?;
             bar.inc(1);
@@ -173,9 +173,10 @@ fn rows(figures: &Figures) -> Vec<Row> {
         Row::times("  a durable hop against the floor", durable / get("record")),
         rate("a chunk to the reader, over two nodes", get("chunk")),
         per_second("  chunks a second", get("chunk")).at_least(500_000.0, "/s"),
-        Row::micros("a subflow call, beyond its nodes' hops", get("subflow") - get("inline")).at_most(20.0, "µs"),
+        Row::micros("a subflow call, beyond its nodes' hops", get("subflow")).at_most(20.0, "µs"),
         Row::micros("a request that fans out into 100 and joins", get("fan")),
         Row::micros("  for each of the 100", get("fan") / FAN as f64),
+        Row::micros("floor: the longest that a thread stood still", figures.largest("stall")),
         Row::micros("cancel, until a guest that computes has ended", get("cancel")).at_most(1000.0, "µs"),
         Row::micros("  the slowest", figures.largest("cancel")).at_most(1000.0, "µs"),
         Row::micros("cancel, while others compute on all threads", get("cancel among others")).at_most(1000.0, "µs"),

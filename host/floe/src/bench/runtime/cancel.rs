@@ -7,6 +7,7 @@ use floe_flow::{End, Event, EventKind, Flow, Graph, Handle, Invoke, Observer, Po
 use floe_sandbox::{Grants, Limits, Profile};
 use serde_json::json;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Bench, micros};
@@ -88,6 +89,17 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// The longest that one of the threads on which nodes run was kept from its processor while all of them computed, for about as
+    /// long as the cancels take. Whatever is cancelled at such a moment ends later.
+    pub(super) async fn stall(&self) -> Duration {
+        let time = UNDER_WAY * u32::try_from(self.args.cancels).unwrap_or(u32::MAX);
+        let mut threads = JoinSet::new();
+        for _ in 0..self.cores {
+            threads.spawn_on(async move { longest_gap(time) }, self.sandbox.handle());
+        }
+        threads.join_all().await.into_iter().max().unwrap_or_default()
+    }
+
     /// Starts a guest and waits until it computes.
     async fn spin(&self, flow: &Flow, watch: &Watch, trace: &str) -> Result<Handle, Error> {
         let handle = flow.submit(Submission::new(trace, "bench", self.payload.clone())).await;
@@ -97,4 +109,16 @@ impl Bench<'_> {
         tokio::time::sleep(UNDER_WAY).await;
         Ok(handle)
     }
+}
+
+/// Computes for so long, and returns the longest time in which it could not.
+fn longest_gap(time: Duration) -> Duration {
+    let started = Instant::now();
+    let (mut last, mut longest) = (started, Duration::ZERO);
+    while last - started < time {
+        let now = Instant::now();
+        longest = longest.max(now - last);
+        last = now;
+    }
+    longest
 }

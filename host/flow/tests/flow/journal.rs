@@ -1,89 +1,18 @@
 //! What survives the process: a trace goes on from its records, wherever they end.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use floe_flow::graph::Builder;
-use floe_flow::journal::Pending;
 use floe_flow::{
-    At, Call, Config, Cursor, End, Entry, Error, Failure, FailureKind, Flow, Graph, Handle, Invoke, Item, Join, Journal,
-    JournalError, Kind, Late, MessageId, OnFailure, Outcome, Payload, Policy, Record, Report, SubflowNode, Submission, native,
+    At, Call, Config, Cursor, End, Entry, Error, Failure, FailureKind, Flow, Graph, Handle, Invoke, Item, Join, Journal, Kind,
+    Late, MessageId, OnFailure, Outcome, Payload, Policy, Record, Report, SubflowNode, Submission, native,
 };
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
+use crate::notebook::Notebook;
 use crate::support::{Slow, Stuck, compute, echo, fails_until, payload, policy, split, start_with, submit};
-
-/// A journal whose every state can be looked at: how much of it is safe, the test decides.
-#[derive(Debug)]
-struct Notebook {
-    entries: Mutex<Vec<(Arc<str>, Entry)>>,
-    /// Entries that are safe; `None`: all, at once.
-    safe: watch::Sender<Option<usize>>,
-    broken: watch::Sender<bool>,
-}
-
-impl Notebook {
-    fn new() -> Arc<Self> {
-        Self::with(Vec::new())
-    }
-
-    fn with(entries: Vec<(Arc<str>, Entry)>) -> Arc<Self> {
-        let (safe, broken) = (watch::Sender::new(None), watch::Sender::new(false));
-        Arc::new(Self { entries: Mutex::new(entries), safe, broken })
-    }
-
-    fn entries(&self) -> Vec<(Arc<str>, Entry)> {
-        self.entries.lock().unwrap().clone()
-    }
-
-    fn names(&self) -> Vec<&'static str> {
-        self.entries().iter().map(|(_, entry)| entry.record.name()).collect()
-    }
-}
-
-impl Journal for Notebook {
-    fn append(&self, trace: &Arc<str>, entry: Entry) -> Pending<()> {
-        // As a store would: what is read back is what was written.
-        let text = serde_json::to_string(&entry.record).unwrap();
-        let entry = Entry { record: serde_json::from_str(&text).unwrap(), ..entry };
-        let mut entries = self.entries.lock().unwrap();
-        if matches!(entry.record, Record::Accepted(_)) && entries.iter().any(|(known, _)| known == trace) {
-            let error = JournalError::Duplicate(Arc::clone(trace));
-            return Box::pin(std::future::ready(Err(error)));
-        }
-        entries.push((Arc::clone(trace), entry));
-        let number = entries.len();
-        let (mut safe, mut broken) = (self.safe.subscribe(), self.broken.subscribe());
-        Box::pin(async move {
-            tokio::select! {
-                biased;
-                _ = broken.wait_for(|broken| *broken) => Err(JournalError::Unusable("the disk is full".to_owned())),
-                _ = safe.wait_for(|safe| safe.is_none_or(|safe| safe >= number)) => Ok(()),
-            }
-        })
-    }
-
-    fn load(&self, trace: &str) -> Pending<Vec<Entry>> {
-        let entries = self.entries().into_iter().filter(|(known, _)| &**known == trace).map(|(_, entry)| entry).collect();
-        Box::pin(std::future::ready(Ok(entries)))
-    }
-
-    fn unfinished(&self) -> Pending<Vec<Arc<str>>> {
-        let entries = self.entries();
-        let done: BTreeSet<&Arc<str>> = entries
-            .iter()
-            .filter(|(_, entry)| matches!(entry.record, Record::Delivered { message: None, .. }))
-            .map(|(trace, _)| trace)
-            .collect();
-        let own = |record: &Record| matches!(record, Record::Accepted(accepted) if accepted.caller.is_none());
-        let accepted = entries.iter().filter(|(_, entry)| own(&entry.record));
-        let open = accepted.map(|(trace, _)| trace).filter(|trace| !done.contains(trace)).cloned().collect();
-        Box::pin(std::future::ready(Ok(open)))
-    }
-}
 
 fn durable(graph: Builder, journal: &Arc<Notebook>) -> Flow {
     start_with(graph, |config| config.journal = Some(Arc::clone(journal) as _))

@@ -11,6 +11,7 @@ mod graphs;
 mod joins;
 mod journal;
 mod metrics;
+mod notebook;
 mod observers;
 mod policies;
 mod properties;

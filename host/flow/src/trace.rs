@@ -334,6 +334,16 @@ pub(crate) struct Attempt {
     pub(crate) tape: Option<Box<Tape>>,
 }
 
+// === impl Log ===
+
+impl Log {
+    /// Whether the journal is known to have the request. Until then nobody is told of it, so nobody is told that it ends either:
+    /// the id may be one of a trace that has ended.
+    fn is_accepted(&self) -> bool {
+        !matches!(self.waiting.front(), Some(Fact::Entered(_)))
+    }
+}
+
 // === impl Trace ===
 
 impl Trace {
@@ -393,7 +403,7 @@ impl Trace {
         let seq = state.next_event;
         state.next_event += 1;
         let Some(observer) = &self.flow.config.observer else { return };
-        if state.log.as_ref().is_some_and(|log| log.restoring.is_some()) {
+        if state.log.as_ref().is_some_and(|log| log.restoring.is_some() || !log.is_accepted()) {
             return;
         }
         let at_us = micros(self.flow.started.elapsed());

@@ -106,15 +106,14 @@ impl Step<'_> {
             self.log().applied += 1;
             match fact {
                 Fact::Entered(message) => {
-                    self.accept(&message);
                     self.state.live -= 1;
-                }
-                Fact::Attempt(attempt) => self.apply(*attempt),
-                Fact::Ended(terminal) => {
-                    if self.end(terminal) {
-                        self.log().recorded = true;
+                    // It may have been stopped meanwhile.
+                    if matches!(self.state.phase, Phase::Running) {
+                        self.accept(&message);
                     }
                 }
+                Fact::Attempt(attempt) => self.apply(*attempt),
+                Fact::Ended(terminal) => self.end_as_recorded(terminal),
                 Fact::TimeUp { node, group } => self.time_up(node, group),
                 Fact::Closed => self.close(),
             }
@@ -126,7 +125,9 @@ impl Step<'_> {
     pub(super) fn journal_failed(&mut self, error: &JournalError) {
         let log = self.log();
         log.recorded = true;
-        let lost = log.waiting.drain(..).filter(|fact| matches!(fact, Fact::Attempt(_))).count();
+        let lost = log.waiting.iter().filter(|fact| matches!(fact, Fact::Attempt(_))).count();
+        // What was not accepted stays so, see `Log::is_accepted`.
+        log.waiting.retain(|fact| matches!(fact, Fact::Entered(_)));
         self.state.running -= lost;
         let error = TraceError::new("journal", error.to_string());
         let stopped = Terminal { end: End::Stopped, outputs: 0, error: Some(error) };
@@ -157,13 +158,25 @@ impl Step<'_> {
         true
     }
 
+    /// The end that is in the journal is the trace's, also where others led to another one meanwhile; or, after a restart, where
+    /// what ended it is not in the records: a limit that is checked when a call starts, or that counts what waits for the reader.
+    pub(super) fn end_as_recorded(&mut self, terminal: Terminal) {
+        if let Phase::Ending(decided) = &mut self.state.phase {
+            **decided = terminal;
+        } else {
+            self.end(terminal);
+        }
+        self.log().recorded = true;
+    }
+
     /// Nothing runs any more: the end goes into the journal, and then out.
     pub(super) fn conclude(&mut self, terminal: Terminal) {
         let Some(log) = &mut self.state.log else { return self.close() };
         if log.recorded || !terminal.end.is_final() {
             return self.close();
         }
-        if std::mem::replace(&mut log.closing, true) {
+        // An end that was decided from outside is on its way into the journal: a trace has one.
+        if log.ending || std::mem::replace(&mut log.closing, true) {
             return;
         }
         if let Some((fact, pending)) = self.record(Record::Ended(terminal), Fact::Closed) {

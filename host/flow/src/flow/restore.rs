@@ -128,10 +128,7 @@ impl Step<'_> {
                 let node = self.flow.graph.find(&node).ok_or_else(|| format!("there is no node `{node}`"))?;
                 self.time_up(node, group);
             }
-            Record::Ended(terminal) => {
-                self.end(terminal);
-                self.state.log.get_or_insert_default().recorded = true;
-            }
+            Record::Ended(terminal) => self.end_as_recorded(terminal),
             Record::Delivered { .. } => {}
         }
         Ok(())

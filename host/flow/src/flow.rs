@@ -341,12 +341,10 @@ impl Flow {
             session: accepted.session.clone(),
         };
         let seat = shared.seat(&origin.tenant, caller).await?;
-        // A clock that was set back meanwhile gives no one more time than there was.
-        let accepted_ms = entries[0].at_ms;
-        let left = accepted.deadline_ms.map(|deadline| {
-            let whole = deadline.saturating_sub(accepted_ms);
-            Duration::from_millis(deadline.saturating_sub(shared.now_ms()).min(whole))
-        });
+        // A clock that was set back meanwhile gives no one more time than there was at the last record.
+        let latest = entries.iter().map(|entry| entry.at_ms).max().unwrap_or_default();
+        let now = shared.now_ms().max(latest);
+        let left = accepted.deadline_ms.map(|deadline| Duration::from_millis(deadline.saturating_sub(now)));
         let trace = shared.open(origin, left, accepted.cursor, seat);
         shared.with(&trace, |step| {
             shared.register(&trace).inspect_err(|_| step.forgo())?;

@@ -271,11 +271,11 @@ pub(crate) enum Fact {
 /// What is known of a trace whose records are being applied.
 #[derive(Debug, Default)]
 pub(crate) struct Restoring {
-    /// Messages that wait for a retry, and until when.
-    pub(crate) parked: BTreeMap<(NodeIndex, MessageId), (Envelope, u64)>,
+    /// Messages that wait for a retry: until when, and how long.
+    pub(crate) parked: BTreeMap<(NodeIndex, MessageId), (Envelope, u64, Duration)>,
     /// Calls that must not be made twice and are not known to have ended.
     pub(crate) started: BTreeSet<At>,
-    /// When the record that is being applied was made.
+    /// When the record that is being applied was made, or the last one.
     pub(crate) at_ms: u64,
     /// Outputs that the reader has.
     pub(crate) delivered: BTreeSet<MessageId>,

@@ -280,8 +280,7 @@ impl Step<'_> {
     }
 
     /// All records are applied: times go on. None is longer than it was, whatever the clock says.
-    pub(super) fn restart_timers(&mut self) {
-        let now = self.flow.now_ms();
+    pub(super) fn restart_timers(&mut self, now: u64) {
         let mut joins = std::mem::take(&mut self.state.joins);
         for (node, id, due) in joins.dues() {
             let Kind::Join(Join { within: Some(within), .. }) = &self.node(node).kind else { continue };

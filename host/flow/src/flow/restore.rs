@@ -12,7 +12,6 @@ use crate::graph::{EdgeIndex, NodeIndex};
 use crate::journal::{Accepted, At, Entry, Pending, Record};
 use crate::message::{Message, MessageId};
 use crate::node::{Failure, Outcome, Output, Receipt};
-use crate::policy::MAX_RETRY_AFTER;
 use crate::trace::{Attempt, End, Envelope, Fact, Item, Job, Phase, Restoring, Terminal, TraceError};
 
 impl Step<'_> {
@@ -85,9 +84,9 @@ impl Step<'_> {
             })?;
             self.settle();
             for (Job { node, envelope, .. }, pause) in std::mem::take(&mut self.after.parked) {
-                let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                 let key = (node, envelope.message.id);
-                self.restored().parked.insert(key, (envelope, at_ms.saturating_add(pause)));
+                let due = at_ms.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+                self.restored().parked.insert(key, (envelope, due, pause));
             }
             self.state.next_event = self.state.next_event.max(seq);
         }
@@ -166,7 +165,7 @@ impl Step<'_> {
 
     /// Takes a message from where it waits.
     fn take_back(&mut self, node: NodeIndex, message: MessageId) -> Option<Envelope> {
-        if let Some((envelope, _)) = self.restored().parked.remove(&(node, message)) {
+        if let Some((envelope, ..)) = self.restored().parked.remove(&(node, message)) {
             self.state.nodes[node].busy -= 1;
             return Some(envelope);
         }
@@ -205,14 +204,13 @@ impl Step<'_> {
             self.end(Terminal { end: End::InDoubt, outputs: 0, error: Some(error) });
             return;
         }
-        let now = self.flow.now_ms();
-        for ((node, _), (envelope, due)) in restored.parked {
-            // A clock that was set back meanwhile makes no pause longer than pauses may be.
-            let longest = self.node(node).policy.backoff.cap.max(MAX_RETRY_AFTER);
-            let pause = Duration::from_millis(due.saturating_sub(now)).min(longest);
-            self.after.parked.push((Job { trace: Arc::clone(self.trace), node, envelope }, pause));
+        // A clock that was set back meanwhile makes nothing longer than it was, and changes no order.
+        let now = self.flow.now_ms().max(restored.at_ms);
+        for ((node, _), (envelope, due, pause)) in restored.parked {
+            let left = Duration::from_millis(due.saturating_sub(now)).min(pause);
+            self.after.parked.push((Job { trace: Arc::clone(self.trace), node, envelope }, left));
         }
-        self.restart_timers();
+        self.restart_timers(now);
         for node in 0..self.state.nodes.len() {
             self.line_up(node);
         }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{End, Error, EventKind, Flow, Graph, Item, Join, Kind, Policy, Record, Submission, graph::Builder};
+use floe_flow::{Backoff, End, Error, EventKind, Flow, Graph, Item, Join, Kind, Policy, Record, Submission, graph::Builder};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::notebook::{FULL, Fails, Notebook};
-use crate::support::{Recorder, Slow, chain, echo, payload, policy, split, start_with, submit};
+use crate::support::{Recorder, Slow, Stuck, chain, echo, payload, policy, split, start_with, submit};
 
 fn observed(graph: Builder, journal: &Arc<Notebook>) -> (Flow, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::default());
@@ -126,4 +127,68 @@ async fn the_end_in_the_journal_counts_where_records_alone_lead_to_another() {
     assert!(matches!(entries.last().unwrap().1.record, Record::Ended(_)));
     let (_, again) = start(&Notebook::with(entries)).resume("trace").await.unwrap().finish().await;
     assert_eq!(again, first);
+}
+
+// === clocks ===
+
+/// A start of the flow whose clock stands there.
+fn at(graph: Builder, journal: &Arc<Notebook>, epoch_ms: u64) -> Flow {
+    start_with(graph, |config| {
+        config.journal = Some(Arc::clone(journal) as _);
+        config.epoch_ms = epoch_ms;
+    })
+}
+
+const NOW: u64 = 5_000_000;
+
+/// Fails after 40 seconds, and then never ends.
+fn late() -> Builder {
+    let mut graph = Graph::builder("test");
+    let backoff = Backoff { base: Duration::ZERO, factor: 1.0, cap: Duration::ZERO, jitter: false };
+    let timeout = Some(Duration::from_secs(40));
+    graph.run("stuck", Arc::new(Stuck), Policy { retries: 9, timeout, backoff, ..policy() });
+    graph
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_gives_a_deadline_no_more_time_than_there_was_at_the_last_record() {
+    let journal = Notebook::new();
+    let deadline = Some(Duration::from_secs(60));
+    let submission = Submission { deadline, ..Submission::new("trace", "t", payload(json!(1))) };
+    let handle = at(late(), &journal, NOW).submit(submission).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(45)).await;
+    let entries = journal.entries();
+    assert_eq!(journal.names(), ["accepted", "failed"]);
+    for (epoch_ms, left) in [(NOW + 50_000, 10), (NOW + 20_000, 20), (0, 20), (NOW + 60_000, 0), (u64::MAX, 0)] {
+        let began = Instant::now();
+        let flow = at(late(), &Notebook::with(entries.clone()), epoch_ms);
+        let (_, terminal) = flow.resume("trace").await.unwrap().finish().await;
+        assert_eq!((terminal.end, began.elapsed().as_secs()), (End::DeadlineExceeded, left), "{epoch_ms}");
+    }
+    drop(handle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_join_passes_whatever_the_clock_says() {
+    let graph = || {
+        let mut graph = Graph::builder("test");
+        graph.run("split", split(), policy()).run("stuck", Arc::new(Stuck), policy());
+        let within = Some(Duration::from_secs(90));
+        graph.node("some", Kind::Join(Join { within, ..Join::count(5).with_quorum(1) }), policy());
+        graph.chain(&["split", "some"]).chain(&["split", "stuck"]);
+        graph
+    };
+    let journal = Notebook::new();
+    let handle = submit(&at(graph(), &journal, NOW), "trace", json!([1, 2])).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let entries = journal.entries();
+    assert_eq!(journal.names(), ["accepted", "done"]);
+    for (epoch_ms, left) in [(NOW + 30_000, 60), (NOW + 89_000, 1), (0, 90), (u64::MAX, 0)] {
+        let began = Instant::now();
+        let flow = at(graph(), &Notebook::with(entries.clone()), epoch_ms);
+        let mut resumed = flow.resume("trace").await.unwrap();
+        let Some(Item::Output { message, .. }) = resumed.next().await else { panic!("the join gives what it has") };
+        assert_eq!((message.payload.text(), began.elapsed().as_secs()), ("[1,2]", left), "{epoch_ms}");
+    }
+    drop(handle);
 }

@@ -15,6 +15,7 @@ mod notebook;
 mod observers;
 mod policies;
 mod properties;
+mod random;
 mod recoveries;
 mod rooms;
 mod routes;

@@ -5,6 +5,7 @@
 mod conformance;
 mod crash;
 mod file;
+mod flows;
 mod full;
 mod group;
 mod history;

@@ -28,6 +28,9 @@ use world::World;
 /// Longer than any flow here takes.
 const FOR_EVER: Duration = Duration::from_secs(1_000_000);
 
+/// Longer than a flow takes to stop.
+const A_MINUTE: Duration = Duration::from_secs(60);
+
 /// How a trace comes into a flow.
 #[derive(Debug, Clone)]
 enum Way {
@@ -134,15 +137,19 @@ fn check_is_recorded(world: &World, trace: &str, item: &Item) {
     assert!(recorded, "{trace}: {item:?} is visible before its record is written");
 }
 
-/// Nothing is left of a flow whose traces have ended.
+/// Nothing is left of a flow whose traces have ended, and it takes no time to stop it.
 async fn stop_at_once(world: &World, flow: &Flow) {
-    assert_eq!(flow.in_flight(), 0);
     let began = Instant::now();
-    tokio::time::timeout(FOR_EVER, flow.stop(Duration::ZERO)).await.expect("the flow stops");
+    stop(world, flow).await;
     // What was appended when the end had been decided by an earlier failure is still being answered.
     let answered = world.journal.as_ref().and_then(|journal| journal.answered()).map_or(began, |last| last.max(began));
     assert!(Instant::now() <= answered, "something went on after all ends");
     assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "a task is left");
+}
+
+async fn stop(world: &World, flow: &Flow) {
+    assert_eq!(flow.in_flight(), 0);
+    tokio::time::timeout(A_MINUTE, flow.stop(Duration::ZERO)).await.expect("the flow stops");
     assert_eq!(world.mistakes(), Vec::<String>::new());
 }
 

@@ -20,6 +20,8 @@ use crate::notebook::Notebook;
 pub(crate) struct World {
     plan: Plan,
     pub(crate) journal: Option<Arc<Notebook>>,
+    /// Calls run at once, so that what one is told of the budget may be older than what the next one is told.
+    threads: bool,
     /// What the journal had when the process began.
     past: Past,
     pub(crate) events: Mutex<Vec<Event>>,
@@ -96,9 +98,17 @@ impl Past {
 
 impl World {
     pub(crate) fn new(plan: &Plan, journal: Option<Arc<Notebook>>) -> Arc<Self> {
+        Arc::new(Self::of(plan, journal, false))
+    }
+
+    pub(crate) fn on_threads(plan: &Plan, journal: Option<Arc<Notebook>>) -> Arc<Self> {
+        Arc::new(Self::of(plan, journal, true))
+    }
+
+    fn of(plan: &Plan, journal: Option<Arc<Notebook>>, threads: bool) -> Self {
         let past = journal.as_ref().map(|journal| Past::of(journal)).unwrap_or_default();
         let (events, calls, seen) = Default::default();
-        Arc::new(Self { plan: plan.clone(), journal, past, events, calls, seen })
+        Self { plan: plan.clone(), journal, threads, past, events, calls, seen }
     }
 
     /// Starts the plan's flow.
@@ -212,13 +222,14 @@ impl World {
         if let Some(max) = self.plan.limits.hops {
             let used = hops + seen.started.get(trace).copied().unwrap_or(0);
             let wanted = max.checked_sub(used);
-            if left.hops.is_none() || left.hops != wanted {
+            let fits = if self.threads { left.hops < Some(max) } else { left.hops == wanted };
+            if left.hops.is_none() || !fits {
                 seen.wrong.push(format!("{trace} has {:?} hops left of {max}, and used {used}", left.hops));
             }
         }
         if let Some(max) = self.plan.limits.fuel {
             let most = max.saturating_sub(fuel);
-            let before = seen.fuel.get(trace).copied().unwrap_or(most);
+            let before = seen.fuel.get(trace).copied().filter(|_| !self.threads).unwrap_or(most);
             match left.fuel {
                 Some(now) if now <= before => _ = seen.fuel.insert(trace.to_owned(), now),
                 other => seen.wrong.push(format!("{trace} has {other:?} fuel left, where it had {before} before")),

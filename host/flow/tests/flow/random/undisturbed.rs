@@ -17,7 +17,7 @@ use super::{Way, check_outputs, model, paused, read_all, stop, stop_at_once, sto
 use crate::notebook::Notebook;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_comes_of_a_graph_is_what_its_nodes_say(plan in plans()) {

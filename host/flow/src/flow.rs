@@ -29,6 +29,7 @@ use crate::rooms::{Slots, Tenant, lock};
 use crate::subflow::Caller;
 use crate::trace::{End, Phase, Place, State, Terminal, Trace, TraceError};
 
+mod admit;
 mod attempt;
 mod commit;
 mod gather;
@@ -171,6 +172,14 @@ pub enum Error {
         /// What is allowed.
         max: usize,
     },
+    /// Try again when a trace has ended, or wait with [`Flow::submit`].
+    #[error("there is no credit for one more trace: `{limit}` is {max}; wait until a trace ends, or raise it")]
+    Busy {
+        /// The setting: for one tenant, or for all of them.
+        limit: &'static str,
+        /// How many may be in flight.
+        max: usize,
+    },
     /// Give up.
     #[error("the flow has been stopped")]
     Stopped,
@@ -285,12 +294,19 @@ impl Flow {
     }
 
     async fn offer_for(&self, submission: Submission, caller: Option<Caller>) -> Result<Offered, Error> {
+        self.check_size(&submission)?;
+        let seat = self.shared.seat(&submission.origin.tenant, caller).await?;
+        self.enter(submission, seat)
+    }
+
+    fn check_size(&self, submission: &Submission) -> Result<(), Error> {
+        let (bytes, max) = (submission.payload.text().len() + submission.meta.size(), self.shared.config.budget.payload);
+        if bytes > max { Err(Error::TooLarge { bytes, max }) } else { Ok(()) }
+    }
+
+    /// Takes on a request that has its seat.
+    fn enter(&self, submission: Submission, seat: Seat) -> Result<Offered, Error> {
         let shared = &self.shared;
-        let bytes = submission.payload.text().len() + submission.meta.size();
-        if bytes > shared.config.budget.payload {
-            return Err(Error::TooLarge { bytes, max: shared.config.budget.payload });
-        }
-        let seat = shared.seat(&submission.origin.tenant, caller).await?;
         let deadline = submission.deadline.into_iter().chain(shared.config.budget.deadline).min();
         let trace = shared.open(submission.origin, deadline, submission.cursor, seat);
         let message = Message {

@@ -183,6 +183,8 @@ impl Outputs {
 fn refused(name: &str, error: &Error) -> Failure {
     let kind = match error {
         Error::TooLarge { .. } => FailureKind::Exhausted,
+        // A subflow waits for no credit.
+        Error::Busy { .. } => FailureKind::Busy,
         Error::Stopped => FailureKind::Cancelled,
         Error::Duplicate(_) | Error::Journal(_) | Error::Unfit { .. } => FailureKind::Conflict,
     };

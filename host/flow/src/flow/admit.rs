@@ -1,0 +1,39 @@
+//! Requests of those who do not wait for credit.
+
+use std::sync::Arc;
+
+use tokio::sync::TryAcquireError;
+
+use super::{Error, Flow, Offered, Seat, Shared, Submission};
+use crate::handle::Handle;
+
+impl Flow {
+    /// As [`Flow::submit`], for whoever would rather do without: if there is no credit now, the request is refused as
+    /// [`Error::Busy`]. With a journal, it still waits until the request is in there.
+    pub async fn try_submit(&self, submission: Submission) -> Result<Handle, Error> {
+        self.try_offer(submission)?.accepted().await
+    }
+
+    /// As [`Flow::offer`], but it never waits: without credit, the request is refused as [`Error::Busy`].
+    pub fn try_offer(&self, submission: Submission) -> Result<Offered, Error> {
+        self.check_size(&submission)?;
+        let seat = self.shared.free_seat(&submission.origin.tenant)?;
+        self.enter(submission, seat)
+    }
+}
+
+impl Shared {
+    /// Takes credit if there is some. Nobody who waits is passed: what is given back goes to them first.
+    fn free_seat(&self, tenant: &Arc<str>) -> Result<Seat, Error> {
+        let tenant = self.tenant(tenant);
+        let refused = |error, limit, max| match error {
+            TryAcquireError::Closed => Error::Stopped,
+            TryAcquireError::NoPermits => Error::Busy { limit, max },
+        };
+        let own = Arc::clone(&tenant.credit).try_acquire_owned();
+        let own = own.map_err(|error| refused(error, "in_flight_per_tenant", self.config.in_flight_per_tenant))?;
+        let common = Arc::clone(&self.credit).try_acquire_owned();
+        let common = common.map_err(|error| refused(error, "in_flight", self.config.in_flight))?;
+        Ok(Seat { tenant, credit: Some([own, common]), caller: None })
+    }
+}

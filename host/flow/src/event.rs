@@ -59,6 +59,9 @@ pub enum EventKind {
     Accepted {
         /// Whose it is.
         tenant: Arc<str>,
+        /// The trace that called it as a subflow.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        caller: Option<Arc<str>>,
     },
     /// It goes on where the journal of an earlier process ends.
     Resumed {

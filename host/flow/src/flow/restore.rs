@@ -42,8 +42,11 @@ impl Step<'_> {
     }
 
     pub(super) fn accept(&mut self, message: &Arc<Message>) {
-        let tenant = Arc::clone(&self.trace.origin.tenant);
-        self.event(|| EventKind::Accepted { tenant });
+        let trace = self.trace;
+        self.event(|| {
+            let caller = trace.caller.as_ref().map(|caller| Arc::clone(&caller.origin().trace));
+            EventKind::Accepted { tenant: Arc::clone(&trace.origin.tenant), caller }
+        });
         self.enter(message);
     }
 

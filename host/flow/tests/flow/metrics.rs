@@ -159,7 +159,7 @@ fn long_names_are_other_names() {
     let metrics = Metrics::default();
     let long = "x".repeat(MAX_LABEL_BYTES + 1);
     metrics.observe(event("trace", &long, succeeded(&long, 1)));
-    metrics.observe(event("trace", &long, EventKind::Accepted { tenant: "".into() }));
+    metrics.observe(event("trace", &long, EventKind::Accepted { tenant: "".into(), caller: None }));
     let labels: Vec<_> = metrics.samples().into_iter().flat_map(|sample| sample.labels).collect();
     assert!(labels.iter().all(|(_, value)| value.len() <= MAX_LABEL_BYTES));
 }
@@ -168,10 +168,10 @@ fn long_names_are_other_names() {
 fn traces_in_the_gauges_are_bounded() {
     let metrics = Metrics::default();
     for trace in 0..MAX_GAUGED_TRACES + 5 {
-        metrics.observe(event(&trace.to_string(), "tenant", EventKind::Accepted { tenant: "tenant".into() }));
+        metrics.observe(event(&trace.to_string(), "tenant", EventKind::Accepted { tenant: "tenant".into(), caller: None }));
     }
     // A trace whose end was missed and whose id comes again is not counted twice.
-    metrics.observe(event("7", "tenant", EventKind::Accepted { tenant: "tenant".into() }));
+    metrics.observe(event("7", "tenant", EventKind::Accepted { tenant: "tenant".into(), caller: None }));
     assert_eq!(sum(&metrics, "floe_traces_in_flight"), MAX_GAUGED_TRACES as f64);
     assert_eq!(sum(&metrics, "floe_traces_accepted_total"), (MAX_GAUGED_TRACES + 6) as f64);
 }

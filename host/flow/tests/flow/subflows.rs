@@ -1,15 +1,19 @@
 //! Flows within flows: one budget, one life, one stream, one journal.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use floe_flow::graph::Builder;
 use floe_flow::{
-    Budget, Call, Chunk, Config, End, Failure, FailureKind, Graph, Invoke, Item, Outcome, Policy, Report, SubflowNode, native,
+    Budget, Call, Chunk, Config, End, EventKind, Failure, FailureKind, Flow, Graph, Invoke, Item, Origin, Outcome, Output,
+    Policy, Receipt, Report, SubflowNode, Submission, native,
 };
 use serde_json::{Value, json};
 
-use crate::support::{Slow, compute, echo, outputs, policy, run, split, start, start_with, submit};
+use crate::support::{
+    Recorder, Slow, compute, echo, fails_until, outputs, payload, policy, run, split, start, start_with, submit,
+};
 
 fn budget() -> Budget {
     Config::on_current_runtime().budget
@@ -172,4 +176,115 @@ async fn depth_is_limited() {
         "{}",
         error.message
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_nodes_see_the_envelope_of_the_call() {
+    let shows = native(|call| {
+        let message = &call.message;
+        let meta: Vec<Value> = message.meta.entries().iter().map(|(key, value)| json!([key, value.value()])).collect();
+        let Origin { trace, tenant, user, session } = call.ctx.origin();
+        let (headers, source) = (json!([message.topic, message.priority, tenant, user, session]), &message.source);
+        let shown = json!({ "headers": headers, "meta": meta, "trace": trace, "source": source });
+        let output = Output { topic: Some("inner".into()), priority: Some(9), ..Output::new(shown.into()) };
+        Ok(Outcome::Outputs(vec![Output { meta: vec![("inner".to_owned(), json!(true).into())], ..output }]))
+    });
+    let adds = native(|call| {
+        let meta = vec![("before".to_owned(), json!("sub").into())];
+        Ok(Outcome::Outputs(vec![Output { meta, ..Output::new(call.message.payload.clone()) }]))
+    });
+    let mut graph = outer(inner(shows), budget());
+    graph.run("before", adds, policy()).chain(&["before", "sub"]);
+    let mut submission = Submission::new("trace", "tenant", payload(json!(1)));
+    submission.origin = Origin { user: Some("ada".into()), session: Some("s1".into()), ..submission.origin };
+    submission.meta = [("came".to_owned(), payload(json!({"n": 1})))].into_iter().collect();
+    (submission.topic, submission.priority) = (Some("news".into()), 4);
+    let mut handle = start(graph).submit(submission).await.unwrap();
+    let Some(Item::Output { message, .. }) = handle.next().await else { panic!("no output") };
+    let shown = message.payload.value();
+    assert_eq!(shown["headers"], json!(["news", 4, "tenant", "ada", "s1"]));
+    assert_eq!(shown["meta"], json!([["came", {"n": 1}], ["before", "sub"]]));
+    assert_eq!(shown["source"], Value::Null, "for the subflow it is an input");
+    let trace = format!("trace/sub.{}.1.0", message.parent.unwrap());
+    assert_eq!(shown["trace"].as_str(), Some(trace.as_str()));
+    // What comes out has the envelope of the call again: inside, only payloads change.
+    let keys: Vec<&str> = message.meta.entries().iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!((message.topic.as_deref(), message.priority, keys), (Some("news"), 4, vec!["came", "before"]));
+}
+
+/// Ends its trace, then calls a subflow.
+struct CallsLate {
+    flow: Arc<Mutex<Option<Flow>>>,
+    answer: Arc<Mutex<Option<Failure>>>,
+}
+
+impl std::fmt::Debug for CallsLate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("calls late")
+    }
+}
+
+impl Invoke for CallsLate {
+    fn invoke(&self, call: Call) -> std::pin::Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+        Box::pin(async move {
+            let flow = self.flow.lock().unwrap().clone().unwrap();
+            assert!(flow.cancel(&call.ctx.origin().trace));
+            assert!(call.ctx.is_cancelled());
+            let failure = call.ctx.call("inner", &call.message, 0, &mut Receipt::default()).await.unwrap_err();
+            *self.answer.lock().unwrap() = Some(failure.clone());
+            Report::from(Err(failure))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trace_that_is_ending_starts_none() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let counts = native(move |call| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Ok(Outcome::one(call.message.payload.clone()))
+    });
+    let recorder = Arc::new(Recorder::default());
+    let (known, answer) = (Arc::default(), Arc::default());
+    let mut graph = Graph::builder("outer");
+    graph.subflow("inner", inner(counts), budget());
+    graph.run("late", Arc::new(CallsLate { flow: Arc::clone(&known), answer: Arc::clone(&answer) }), policy());
+    let flow = start_with(graph, |config| config.observer = Some(recorder.clone()));
+    *known.lock().unwrap() = Some(flow.clone());
+    assert_eq!(run(&flow, json!(1)).await.1.end, End::Cancelled);
+    let failure: Failure = answer.lock().unwrap().take().unwrap();
+    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Cancelled, "the trace is ending"));
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+    let events = recorder.0.lock().unwrap();
+    assert!(events.iter().all(|event| &*event.trace == "trace"), "nothing of a subflow was begun");
+    known.lock().unwrap().take();
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_events_are_its_callers_observers_and_name_the_caller() {
+    let recorder = Arc::new(Recorder::default());
+    let mut middle = outer(inner(fails_until(2, FailureKind::Busy)), budget());
+    middle.run("after", echo(), policy()).chain(&["sub", "after"]);
+    let mut graph = outer(middle.build().unwrap(), budget());
+    graph.run("last", echo(), policy()).chain(&["sub", "last"]);
+    let flow = start_with(graph, |config| config.observer = Some(recorder.clone()));
+    let (_, terminal) = run(&flow, json!(1)).await;
+    assert_eq!(terminal.end, End::Failed, "the inner node has no retries");
+    let mut callers = Vec::new();
+    for event in &*recorder.0.lock().unwrap() {
+        if let EventKind::Accepted { tenant, caller } = &event.kind {
+            assert_eq!((&**tenant, &*event.tenant), ("tenant", "tenant"));
+            callers.push((event.trace.to_string(), caller.as_deref().map(str::to_owned)));
+        }
+    }
+    let [(outermost, None), (called, Some(by)), (innermost, Some(by_called))] = callers.as_slice() else { panic!("{callers:?}") };
+    assert_eq!((outermost.as_str(), by, by_called), ("trace", outermost, called));
+    assert_eq!(*called, format!("trace/sub.{}.1.0", floe_flow::MessageId::INPUT));
+    assert_eq!(*innermost, format!("{called}/sub.{}.1.0", floe_flow::MessageId::INPUT));
+    // Each has a row of numbers and an end of its own.
+    assert_eq!(recorder.story(innermost), ["accepted", "started work", "failed work", "gave_up work", "ending", "ended"]);
+    for trace in [called, outermost] {
+        assert_eq!(recorder.story(trace), ["accepted", "started sub", "failed sub", "gave_up sub", "ending", "ended"]);
+    }
 }

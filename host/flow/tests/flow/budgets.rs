@@ -1,11 +1,14 @@
 //! What a trace may use, and how it ends when that is used up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{End, Graph, MapNode, Outcome, Policy, Receipt, Report, Submission, Terminal, native};
+use floe_flow::{
+    Call, End, Flow, Graph, Handle, Invoke, Join, Kind, MapNode, Outcome, Policy, Receipt, Report, Submission, Terminal, native,
+};
 use serde_json::{Value, json};
 
-use crate::support::{Stuck, chain, echo, outputs, payload, policy, run, split, start, start_with};
+use crate::support::{Recorder, Slow, Stuck, chain, echo, outputs, payload, policy, run, split, start, start_with, submit};
 
 fn limit(terminal: &Terminal) -> Value {
     assert_eq!(terminal.end, End::BudgetExhausted, "{terminal:?}");
@@ -145,4 +148,96 @@ async fn a_loop_turns_until_its_answer_or_its_limit() {
     assert_eq!(limit(&terminal), json!({"limit": "turns", "used": 8, "max": 8, "partial": 8}));
     let flow = start_with(looped(100, 100), |config| config.budget.tokens = Some(35));
     assert_eq!(limit(&run(&flow, json!(0)).await.1), json!({"limit": "tokens", "used": 40, "max": 35, "partial": 4}));
+}
+
+/// Ends in this time.
+async fn within(flow: &Flow, trace: &str, deadline: Duration, value: Value) -> Handle {
+    let submission = Submission { deadline: Some(deadline), ..Submission::new(trace, "tenant", payload(value)) };
+    flow.submit(submission).await.unwrap()
+}
+
+/// The trace ended once, at its deadline, and nothing came after that.
+fn assert_ended_once(recorder: &Recorder, trace: &str) {
+    let story = recorder.story(trace);
+    assert_eq!(story.iter().filter(|event| event.starts_with("end")).collect::<Vec<_>>(), ["ending", "ended"], "{story:?}");
+    assert_eq!(story.last().unwrap(), "ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_holds_in_a_queue() {
+    let slow = Slow::new(Duration::from_secs(10));
+    let recorder = Arc::new(Recorder::default());
+    let mut graph = Graph::builder("test");
+    graph.run("slow", slow.clone(), Policy::with_concurrency(1));
+    let flow = start_with(graph, |config| config.observer = Some(recorder.clone()));
+    let began = tokio::time::Instant::now();
+    let ahead = submit(&flow, "ahead", json!("ahead")).await;
+    let late = within(&flow, "late", Duration::from_secs(3), json!("late")).await;
+    let behind = submit(&flow, "behind", json!("behind")).await;
+    let (outputs, terminal) = late.finish().await;
+    assert_eq!((outputs.len(), terminal.end, began.elapsed().as_secs()), (0, End::DeadlineExceeded, 3));
+    assert_ended_once(&recorder, "late");
+    // Its place in line is nobody's.
+    for handle in [ahead, behind] {
+        assert_eq!(handle.finish().await.1.end, End::Completed);
+    }
+    assert_eq!(began.elapsed().as_secs(), 20);
+    assert_eq!(*slow.order.lock().unwrap(), ["\"ahead\"", "\"behind\""], "a call was made for the one that is late");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_time_left_no_call_is_made() {
+    let never = native(|_| unreachable!("there is no time"));
+    let flow = start(chain(&[("never", never)]));
+    let (outputs, terminal) = within(&flow, "trace", Duration::ZERO, json!(1)).await.finish().await;
+    assert_eq!((outputs.len(), terminal.end), (0, End::DeadlineExceeded));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_holds_in_a_join() {
+    for join in [Join::count(2), Join::all_of("split"), Join { within: Some(Duration::from_secs(60)), ..Join::count(2) }] {
+        let recorder = Arc::new(Recorder::default());
+        let mut graph = Graph::builder("test");
+        graph.run("split", split(), policy()).run("slow", Slow::new(Duration::from_secs(2)), Policy::with_concurrency(1));
+        graph.node("gather", Kind::Join(join), policy()).chain(&["split", "slow", "gather"]);
+        let flow = start_with(graph, |config| config.observer = Some(recorder.clone()));
+        let began = tokio::time::Instant::now();
+        let (outputs, terminal) = within(&flow, "trace", Duration::from_secs(3), json!([1, 2])).await.finish().await;
+        assert_eq!((outputs.len(), terminal.end, began.elapsed().as_secs()), (0, End::DeadlineExceeded, 3));
+        assert_ended_once(&recorder, "trace");
+        flow.stop(Duration::from_secs(60)).await;
+        assert_eq!(began.elapsed().as_secs(), 3, "nothing waits any longer");
+    }
+}
+
+/// Each turn takes a second; the memory counts them. Without end.
+#[derive(Debug)]
+struct Thinks;
+
+impl Invoke for Thinks {
+    fn invoke(&self, call: Call) -> std::pin::Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let memory = json!(call.message.turn + 1).into();
+            Report::from(Ok(Outcome::Again { memory, tokens_used: 1 }))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_holds_between_turns() {
+    let recorder = Arc::new(Recorder::default());
+    let mut graph = Graph::builder("test");
+    graph.run("loop", Arc::new(Thinks), Policy { turns: 100, ..Policy::with_concurrency(1) });
+    let flow = start_with(graph, |config| config.observer = Some(recorder.clone()));
+    let began = tokio::time::Instant::now();
+    // They take turns, so that each one's next turn waits while the other computes.
+    let other = submit(&flow, "other", json!(0)).await;
+    let late = within(&flow, "late", Duration::from_millis(4500), json!(0)).await;
+    let (outputs, terminal) = late.finish().await;
+    assert_eq!((outputs.len(), terminal.end, began.elapsed().as_millis() / 10), (0, End::DeadlineExceeded, 450));
+    assert_ended_once(&recorder, "late");
+    let story = recorder.story("late");
+    assert_eq!(story[story.len() - 3..], ["queued loop", "ending", "ended"], "{story:?}");
+    drop(other);
 }

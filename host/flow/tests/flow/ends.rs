@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use floe_flow::{Backoff, End, Error, FailureKind, Graph, Item, Payload, Policy, Submission};
+use floe_flow::{Backoff, End, Error, FailureKind, Graph, Item, Join, Kind, Payload, Policy, Submission};
 use serde_json::json;
 
 use crate::support::{
@@ -173,4 +173,43 @@ fn parsed_payloads_are_bounded() {
     let error = Payload::parse(objects(1_000_000)).unwrap_err().to_string();
     assert!(error.starts_with("not valid JSON: parsed, it would take more than 128 MiB; use fewer, longer values"), "{error}");
     Payload::parse(format!("\"{}\"", "x".repeat(8 << 20))).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_empties_joins_that_are_half_filled() {
+    let mut graph = Graph::builder("test");
+    graph.run("split", split(), policy()).run("slow", Slow::new(Duration::from_secs(10)), Policy::with_concurrency(1));
+    let hour = Some(Duration::from_secs(3600));
+    graph.node("all", Kind::Join(Join { within: hour, ..Join::all_of("split").with_quorum(0) }), policy());
+    graph.node("three", Kind::Join(Join { within: hour, ..Join::count(3).with_quorum(0) }), policy());
+    graph.chain(&["split", "slow", "all"]).chain(&["slow", "three"]);
+    let recorder = Arc::new(Recorder::default());
+    let flow = start_with(graph, |config| config.observer = Some(recorder.clone()));
+    let began = tokio::time::Instant::now();
+    let handle = submit(&flow, "trace", json!([1, 2, 3])).await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    // One member is in each join, and nothing of it goes on.
+    assert!(handle.cancel());
+    let (outputs, terminal) = handle.finish().await;
+    assert_eq!((outputs.len(), terminal.end, terminal.outputs), (0, End::Cancelled, 0));
+    flow.stop(Duration::from_secs(60)).await;
+    assert_eq!(began.elapsed().as_secs(), 15, "no timer of a join is left");
+    let story = recorder.story("trace");
+    assert_eq!(story.iter().filter(|event| *event == "succeeded slow").count(), 1);
+    assert!(!story.iter().any(|event| event.starts_with("joined") || event.starts_with("output")), "{story:?}");
+    assert_eq!(story[story.len() - 2..], ["ending", "ended"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_leaves_what_left_the_flow_with_its_reader() {
+    let flow = start_with(chain(&[("split", split())]), |config| config.reader = 2);
+    let mut handle = submit(&flow, "trace", json!([1, 2, 3, 4, 5])).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(handle.cancel());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Two had left; the others were held back, and go.
+    assert_eq!(next_output(&mut handle).await, json!(1));
+    assert_eq!(next_output(&mut handle).await, json!(2));
+    let Some(Item::End(terminal)) = handle.next().await else { panic!("no end") };
+    assert_eq!((terminal.end, terminal.outputs), (End::Cancelled, 2));
 }

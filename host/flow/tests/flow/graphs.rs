@@ -2,10 +2,10 @@
 
 use expect_test::{Expect, expect};
 use floe_flow::graph::Builder;
-use floe_flow::{Graph, Join, Kind, OnFailure, Policy, Schema};
-use serde_json::json;
+use floe_flow::{Flow, Graph, Item, Join, Kind, MessageId, OnFailure, Outcome, Output, Policy, Schema, Submission, native};
+use serde_json::{Value, json};
 
-use crate::support::{chain, compute, echo, outputs, policy, problems, start};
+use crate::support::{chain, compute, echo, outputs, payload, policy, problems, split, start, submit};
 
 #[expect(clippy::needless_pass_by_value, reason = "expect![] makes values")]
 fn check(build: impl FnOnce(&mut Builder), expected: Expect) {
@@ -187,4 +187,90 @@ async fn several_inputs_and_outputs_each_see_the_message() {
         graph.run(name, compute(move |_| json!(name)), policy());
     }
     assert_eq!(outputs(&start(graph), json!(null)).await, [json!("a"), json!("b")]);
+}
+
+/// Node, id and parent's id of each output, sorted.
+async fn ids(flow: &Flow, value: Value) -> Vec<(String, MessageId, Option<MessageId>)> {
+    let mut handle = submit(flow, "trace", value).await;
+    let mut ids = Vec::new();
+    while let Some(item) = handle.next().await {
+        if let Item::Output { node, message } = item {
+            ids.push((node.to_string(), message.id, message.parent));
+        }
+    }
+    ids.sort();
+    ids
+}
+
+#[tokio::test(start_paused = true)]
+async fn ids_are_the_same_after_nodes_and_edges_changed_places() {
+    let nodes = ["split", "left", "right", "loop", "gather", "last"];
+    let edges = [("split", "left"), ("split", "right"), ("left", "gather"), ("right", "loop"), ("gather", "last")];
+    let build = |nodes: &mut dyn Iterator<Item = &str>, edges: &mut dyn Iterator<Item = &(&str, &str)>| {
+        let mut graph = Graph::builder("test");
+        for name in nodes {
+            match name {
+                "split" => graph.run(name, split(), policy()),
+                "gather" => graph.node(name, Kind::Join(Join::all_of("split")), policy()),
+                "loop" => {
+                    let thrice = native(|call| {
+                        let payload = call.message.payload.clone();
+                        let again = call.message.turn < 2;
+                        Ok(if again { Outcome::Again { memory: payload, tokens_used: 0 } } else { Outcome::one(payload) })
+                    });
+                    graph.run(name, thrice, policy())
+                }
+                _ => graph.run(name, echo(), policy()),
+            };
+        }
+        for (from, to) in edges {
+            graph.edge(from, to, 8);
+        }
+        start(graph)
+    };
+    let first = ids(&build(&mut nodes.into_iter(), &mut edges.iter()), json!([1, 2, 3])).await;
+    assert_eq!(first.len(), 4, "one of the join and three of the loop");
+    let turned = ids(&build(&mut nodes.into_iter().rev(), &mut edges.iter().rev()), json!([1, 2, 3])).await;
+    assert_eq!(first, turned);
+    // An id does follow from the node's name.
+    let mut graph = Graph::builder("test");
+    graph.run("split", split(), policy()).run("renamed", echo(), policy()).chain(&["split", "renamed"]);
+    let renamed = ids(&start(graph), json!([1, 2, 3])).await;
+    assert!(renamed.iter().all(|(_, id, _)| first.iter().all(|(_, known, _)| known != id)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_branch_adds_to_the_metadata_no_other_sees() {
+    let adds = |key: &'static str| {
+        native(move |call| {
+            let meta = vec![(key.to_owned(), json!(call.ctx.node().to_string()).into())];
+            Ok(Outcome::Outputs(vec![Output { meta, ..Output::new(call.message.payload.clone()) }]))
+        })
+    };
+    let mut graph = Graph::builder("test");
+    graph.run("start", adds("start"), policy());
+    // Both add a key that the others have, too.
+    graph.run("left", adds("start"), policy()).run("right", adds("side"), policy());
+    let shows = native(|call| {
+        let meta = call.message.meta.entries().iter().map(|(key, value)| json!([key, value.value()])).collect();
+        Ok(Outcome::one(Value::Array(meta).into()))
+    });
+    for (side, show) in [("left", "show-left"), ("right", "show-right")] {
+        graph.run(show, shows.clone(), policy()).chain(&["start", side, show]);
+    }
+    graph.run("show-start", shows, policy()).chain(&["start", "show-start"]);
+    let flow = start(graph);
+    let meta = [("came".to_owned(), payload(json!(1)))].into_iter().collect();
+    let submission = Submission { meta, ..Submission::new("trace", "tenant", payload(json!(null))) };
+    let mut handle = flow.submit(submission).await.unwrap();
+    let mut seen = std::collections::BTreeMap::new();
+    while let Some(item) = handle.next().await {
+        if let Item::Output { node, message } = item {
+            seen.insert(node.to_string(), message.payload.value().into_owned());
+        }
+    }
+    let (came, started) = (json!(["came", 1]), json!(["start", "start"]));
+    assert_eq!(seen["show-start"], json!([came, started]));
+    assert_eq!(seen["show-left"], json!([came, ["start", "left"]]));
+    assert_eq!(seen["show-right"], json!([came, started, ["side", "right"]]));
 }

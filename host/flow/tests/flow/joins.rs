@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use floe_flow::graph::Builder;
 use floe_flow::{
-    Call, End, Failure, FailureKind, Graph, Invoke, Item, Join, Kind, Late, OnFailure, Outcome, Output, Policy, Report, native,
+    Call, End, Failure, FailureKind, Graph, Invoke, Item, Join, Kind, Late, OnFailure, Outcome, Output, Policy, Report,
+    Submission, native,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{compute, echo, outputs, policy, run, split, start, start_with, submit};
+use crate::support::{compute, echo, outputs, payload, policy, run, split, start, start_with, submit};
 
 fn all(of: &str, quorum: Option<usize>) -> Kind {
     Kind::Join(Join { quorum, ..Join::all_of(of) })
@@ -343,4 +344,58 @@ async fn timers_end_with_what_they_wait_for() {
     assert_eq!(outputs(&flow, json!([1])).await.len(), 1);
     flow.stop(Duration::from_secs(9)).await;
     assert_eq!(began.elapsed().as_secs(), 1, "no timer keeps the flow from stopping");
+}
+
+/// Topic, priority and metadata of what each join over two emissions with envelopes of their own gives.
+async fn envelope(join: Join) -> Value {
+    let mut graph = Graph::builder("test");
+    let split = native(|_| {
+        let output = |name: &str, priority| Output {
+            topic: Some(name.into()),
+            priority: Some(priority),
+            meta: vec![(name.to_owned(), json!(true).into())],
+            ..Output::new(json!(name).into())
+        };
+        Ok(Outcome::Outputs(vec![output("first", 1), output("second", 2)]))
+    });
+    graph.run("split", split, policy()).node("gather", Kind::Join(join), policy()).chain(&["split", "gather"]);
+    let flow = start(graph);
+    let meta = [("came".to_owned(), payload(json!(1)))].into_iter().collect();
+    let topic = Some("asked".into());
+    let submission = Submission { meta, topic, priority: 5, ..Submission::new("trace", "tenant", payload(json!(null))) };
+    let mut handle = flow.submit(submission).await.unwrap();
+    let Some(Item::Output { message, .. }) = handle.next().await else { panic!("no output") };
+    let keys: Vec<&str> = message.meta.entries().iter().map(|(key, _)| key.as_str()).collect();
+    json!([message.payload.value(), message.topic, message.priority, keys])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_joined_message_has_the_envelope_of_the_splits_input_or_of_its_first_member() {
+    let members = ["first", "second"];
+    assert_eq!(envelope(Join::all_of("split")).await, json!([members, "asked", 5, ["came"]]));
+    assert_eq!(envelope(Join::count(2)).await, json!([members, "first", 1, ["came", "first"]]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_member_is_that_of_the_first_sender_whoever_came_first() {
+    let mut graph = Graph::builder("test");
+    graph.run("start", echo(), policy());
+    let named = |name: &'static str, priority| {
+        native(move |call| {
+            let output = Output::new(call.message.payload.clone());
+            Ok(Outcome::Outputs(vec![Output { topic: Some(name.into()), priority: Some(priority), ..output }]))
+        })
+    };
+    graph.run("slow", Arc::new(Seconds), policy()).run("a", named("a", 1), policy()).run("b", named("b", 2), policy());
+    graph.node("count", Kind::Join(Join::count(2)), policy()).node("each", Kind::Join(Join::each_of(&["b", "a"])), policy());
+    // What comes of `a` comes last.
+    graph.chain(&["start", "slow", "a", "count"]).chain(&["start", "b", "count"]).chain(&["a", "each"]).chain(&["b", "each"]);
+    let mut handle = submit(&start(graph), "trace", json!(1)).await;
+    let mut seen = Vec::new();
+    while let Some(item) = handle.next().await {
+        if let Item::Output { node, message } = item {
+            seen.push(json!([node, message.topic, message.priority]));
+        }
+    }
+    assert_eq!(seen, [json!(["count", "a", 1]), json!(["each", "b", 2])]);
 }

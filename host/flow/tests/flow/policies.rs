@@ -214,3 +214,29 @@ async fn payloads_are_checked_as_the_policy_says() {
         assert_eq!(code(number(), number(), json!(1)).await, "");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_emitted_goes_ahead_of_what_is_returned() {
+    #[derive(Debug)]
+    struct EmitsAndReturns;
+    impl floe_flow::Invoke for EmitsAndReturns {
+        fn invoke(&self, call: floe_flow::Call) -> std::pin::Pin<Box<dyn Future<Output = floe_flow::Report> + Send + '_>> {
+            let output = |n: u64| floe_flow::Output::new(json!(n).into());
+            let result = match call.message.payload.text() {
+                "\"outputs\"" => Outcome::Outputs(vec![output(3), output(4)]),
+                _ => Outcome::Final(json!("answer").into()),
+            };
+            let emitted = vec![output(1), output(2)];
+            Box::pin(std::future::ready(floe_flow::Report { emitted, ..floe_flow::Report::from(Ok(result)) }))
+        }
+    }
+    let mut graph = Graph::builder("test");
+    graph.run("node", Arc::new(EmitsAndReturns), policy()).run("next", echo(), Policy { ordered: true, ..policy() });
+    graph.chain(&["node", "next"]);
+    let flow = start(graph);
+    assert_eq!(outputs(&flow, json!("outputs")).await, [1, 2, 3, 4]);
+    // An answer is not held up by successors, and comes once all the same.
+    let mut all = outputs(&flow, json!("answer")).await;
+    all.sort_by_key(ToString::to_string);
+    assert_eq!(all, [json!("answer"), json!(1), json!(2)]);
+}

@@ -84,7 +84,7 @@ pub enum Outcome<T> {
         /// Tokens used so far, as the node counts them.
         tokens_used: u64,
     },
-    /// The trace's answer, straight to the flow's output.
+    /// The trace's answer, straight to the flow's output. It must fit the node's output schema, which is that of `T`.
     Final(Json),
 }
 

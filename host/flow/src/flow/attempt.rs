@@ -176,12 +176,17 @@ pub(super) async fn caught(attempt: impl Future<Output = Option<Report>>) -> Opt
     .await
 }
 
+/// What leaves the node must fit, an answer included. A loop's memory does not leave it: that is checked as the next turn's input.
+/// What a failed attempt has emitted goes nowhere, and says nothing against its own failure.
 fn check_outputs(schema: &crate::schema::Schema, report: &Report) -> Result<(), String> {
-    let returned = match &report.result {
-        Ok(Outcome::Outputs(outputs)) => outputs.as_slice(),
-        _ => &[],
+    let (returned, answer) = match &report.result {
+        Ok(Outcome::Outputs(outputs)) => (outputs.as_slice(), None),
+        Ok(Outcome::Final(answer)) => (&[][..], Some(answer)),
+        Ok(Outcome::Again { .. }) => (&[][..], None),
+        Err(_) => return Ok(()),
     };
-    report.emitted.iter().chain(returned).try_for_each(|output| schema.check(&output.payload.value()))
+    let outputs = report.emitted.iter().chain(returned).map(|output| &output.payload);
+    outputs.chain(answer).try_for_each(|payload| schema.check(&payload.value()))
 }
 
 /// The bytes of the largest message that the node gives: its payload, and the metadata that travels with it.

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use floe_flow::{Backoff, End, Failure, FailureKind, Graph, Kind, OnFailure, Outcome, Policy, Schema, Validate, native};
+use floe_flow::{
+    Backoff, Call, End, Failure, FailureKind, Graph, Invoke, Kind, OnFailure, Outcome, Output, Policy, Report, Schema, Validate,
+    native,
+};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -239,4 +242,73 @@ async fn what_was_emitted_goes_ahead_of_what_is_returned() {
     let mut all = outputs(&flow, json!("answer")).await;
     all.sort_by_key(ToString::to_string);
     assert_eq!(all, [json!("answer"), json!(1), json!(2)]);
+}
+
+fn number() -> Option<Schema> {
+    Some(Schema::compile(&json!({"type": "number"})).unwrap())
+}
+
+/// Runs a node that computes this outcome, with these schemas, over `1`.
+async fn ending(
+    outcome: impl Fn(u32) -> Outcome + Send + Sync + 'static,
+    [input, output]: [Option<Schema>; 2],
+    validate: Validate,
+) -> (Vec<serde_json::Value>, String) {
+    let invoke = native(move |call| Ok(outcome(call.message.turn)));
+    let mut graph = Graph::builder("test");
+    graph.node("node", Kind::Run { invoke, input, output, repeatable: true }, Policy { validate, ..exact(3) });
+    graph.run("never", native(|_| unreachable!("an answer passes the successors")), policy()).chain(&["node", "never"]);
+    let (outputs, terminal) = run(&start(graph), json!(1)).await;
+    let error = terminal.error.map(|error| {
+        assert_eq!((error.code.as_str(), error.attempt), ("invalid-input", Some(1)));
+        error.message
+    });
+    (outputs, error.unwrap_or_default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_fits_the_schema_of_outputs() {
+    let answer = |value: serde_json::Value| move |_| Outcome::Final(value.clone().into());
+    for (validate, is_checked) in [(Validate::Both, true), (Validate::Out, true), (Validate::In, false), (Validate::None, false)]
+    {
+        let (outputs, error) = ending(answer(json!("text")), [None, number()], validate).await;
+        assert_eq!((outputs.is_empty(), error.is_empty()), (is_checked, !is_checked), "{validate:?}: {error}");
+        assert!(error.is_empty() || error.starts_with("an output of `node` does not fit its own schema: "), "{error}");
+        assert_eq!(ending(answer(json!(2)), [None, number()], validate).await, (vec![json!(2)], String::new()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memory_fits_the_schema_of_inputs_and_no_other() {
+    let turns = |memory: serde_json::Value| {
+        move |turn| match turn {
+            0 => Outcome::Again { memory: memory.clone().into(), tokens_used: 0 },
+            _ => Outcome::Final(json!("text").into()),
+        }
+    };
+    let text = || Some(Schema::compile(&json!({"type": "string"})).unwrap());
+    let fits = (vec![json!("text")], String::new());
+    assert_eq!(ending(turns(json!(2)), [number(), text()], Validate::Both).await, fits);
+    let (outputs, error) = ending(turns(json!("memory")), [number(), text()], Validate::Both).await;
+    assert!(outputs.is_empty() && error.starts_with("the payload does not fit the input of `node`: "), "{error}");
+    assert_eq!(ending(turns(json!("memory")), [number(), text()], Validate::Out).await, fits);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_failed_attempt_has_emitted_does_not_hide_its_failure() {
+    #[derive(Debug)]
+    struct EmitsTextAndFails;
+    impl Invoke for EmitsTextAndFails {
+        fn invoke(&self, call: Call) -> std::pin::Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+            let (text, result) = match call.attempt {
+                1 => (json!("text"), Err(Failure::new(FailureKind::Busy, "once"))),
+                _ => (json!(2), Ok(Outcome::Outputs(Vec::new()))),
+            };
+            Box::pin(std::future::ready(Report { emitted: vec![Output::new(text.into())], ..Report::from(result) }))
+        }
+    }
+    let invoke = Arc::new(EmitsTextAndFails);
+    let mut graph = Graph::builder("test");
+    graph.node("node", Kind::Run { invoke, input: None, output: number(), repeatable: true }, exact(1));
+    assert_eq!(outputs(&start(graph), json!(1)).await, [json!(2)]);
 }

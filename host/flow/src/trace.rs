@@ -146,7 +146,8 @@ pub struct TraceError {
     /// The last attempt, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// More for programs: `limit`, `used` and `max`; `partial` working memory; what the plugin sent along.
+    /// More for programs: `limit`, `used` and `max`; of the loop that turned last, the working memory as `partial`; what the
+    /// plugin sent along.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Value>,
 }
@@ -232,8 +233,21 @@ pub(crate) struct Counters {
     pub(crate) sent: BTreeMap<(NodeIndex, MessageId), BTreeSet<Arc<str>>>,
     /// Tokens that all controller loops have used.
     pub(crate) tokens: u64,
-    /// Those of each loop, by the message of its next turn.
-    pub(crate) loops: BTreeMap<MessageId, u64>,
+    /// Each loop in progress, by the message of its next turn.
+    pub(crate) loops: BTreeMap<MessageId, Loop>,
+    /// Turns that were asked for.
+    pub(crate) turned: u64,
+}
+
+/// A controller loop that has asked for another turn.
+#[derive(Debug)]
+pub(crate) struct Loop {
+    /// Tokens that it has used so far.
+    pub(crate) tokens: u64,
+    /// [`Counters::turned`] at that moment: the greatest is that of the loop that turned last.
+    pub(crate) turned: u64,
+    /// What that turn was to begin with.
+    pub(crate) memory: Payload,
 }
 
 /// What stands between a trace and its journal.

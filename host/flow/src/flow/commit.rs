@@ -319,6 +319,9 @@ impl Step<'_> {
     pub(super) fn give_up(&mut self, job: Job, error: TraceError) {
         let node = self.node(job.node);
         let Envelope { message, lineage, .. } = job.envelope;
+        if let Some(counters) = &mut self.state.counters {
+            counters.loops.remove(&message.id);
+        }
         match (&node.policy.on_failure, node.on_failure) {
             (OnFailure::To(_), Some(edge)) => {
                 let text = format!("{{\"error\":{},\"payload\":{}}}", json!(error), message.payload.text());
@@ -383,7 +386,9 @@ impl Step<'_> {
             detail["partial"] = partial.value().into_owned();
         }
         error.detail = Some(detail);
-        self.end(Terminal { end: End::BudgetExhausted, outputs: 0, error: Some(error) });
+        let mut terminal = Terminal { end: End::BudgetExhausted, outputs: 0, error: Some(error) };
+        self.keep_partial(&mut terminal);
+        self.end(terminal);
     }
 }
 

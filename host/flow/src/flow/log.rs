@@ -140,10 +140,11 @@ impl Step<'_> {
     }
 
     /// Ends the trace for a reason that does not follow from its records. False if it is ending already.
-    pub(super) fn request_end(&mut self, terminal: Terminal) -> bool {
+    pub(super) fn request_end(&mut self, mut terminal: Terminal) -> bool {
         if !self.is_open() {
             return false;
         }
+        self.keep_partial(&mut terminal);
         if !terminal.end.is_final() {
             // Not an end for the journal: the trace goes on in another process.
             return self.end(terminal);

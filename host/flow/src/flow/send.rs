@@ -9,7 +9,7 @@ use crate::join::{self, Frame, Join, Lineage};
 use crate::message::{Message, Payload};
 use crate::node::Output;
 use crate::rooms::Queue;
-use crate::trace::{Envelope, Item, Job, Phase, Trace};
+use crate::trace::{Envelope, Item, Job, Loop, Phase, Trace};
 
 impl Step<'_> {
     /// The trace is not taken on: it never was.
@@ -405,15 +405,17 @@ impl Step<'_> {
         }
         // A loop says what it has used so far; the budget is for all loops of the trace.
         let counters = self.state.counters.get_or_insert_default();
-        let before = counters.loops.remove(&message.id).unwrap_or_default();
+        let before = counters.loops.remove(&message.id).map_or(0, |before| before.tokens);
         counters.tokens = counters.tokens.saturating_add(tokens.saturating_sub(before));
         let used = counters.tokens;
         if let Some(max) = self.flow.config.budget.tokens.filter(|max| used >= *max) {
             self.exhausted("tokens", used, max, Some(node), Some(&memory));
             return;
         }
-        let next = Message { turn, ..self.message(self.node(node), message, index, Output::new(memory)) };
-        self.state.counters.get_or_insert_default().loops.insert(next.id, tokens);
+        let next = Message { turn, ..self.message(self.node(node), message, index, Output::new(memory.clone())) };
+        let counters = self.state.counters.get_or_insert_default();
+        counters.turned += 1;
+        counters.loops.insert(next.id, Loop { tokens, turned: counters.turned, memory });
         self.arrive(node, None, &Arc::new(next), lineage);
     }
 }

@@ -1,11 +1,14 @@
 //! How a trace ends.
 
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
 use super::commit::Step;
 use crate::event::{EventKind, micros};
 use crate::graph::NodeIndex;
 use crate::join::{self, Lineage};
 use crate::trace::{End, Phase, Terminal};
-use std::sync::Arc;
 
 impl Step<'_> {
     /// One message less is on its way.
@@ -40,6 +43,20 @@ impl Step<'_> {
         {
             let terminal = Terminal { outputs: self.state.outputs, ..(**terminal).clone() };
             self.conclude(terminal);
+        }
+    }
+
+    /// What a loop in progress has remembered is not lost with the time or the budget of its trace (spec item 54): the terminal
+    /// has it. Of several loops, it is the memory of the one that turned last. Asked where the end is decided, so that its record
+    /// says the same.
+    pub(super) fn keep_partial(&self, terminal: &mut Terminal) {
+        let loops = self.state.counters.iter().flat_map(|counters| counters.loops.values());
+        if let End::DeadlineExceeded | End::BudgetExhausted = terminal.end
+            && let Some(last) = loops.max_by_key(|one| one.turned)
+            && let Some(error) = &mut terminal.error
+            && let Value::Object(detail) = error.detail.get_or_insert_with(|| json!({}))
+        {
+            detail.entry("partial").or_insert_with(|| last.memory.value().into_owned());
         }
     }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use floe_flow::graph::Builder;
 use floe_flow::{
-    Call, End, Flow, Graph, Handle, Invoke, Join, Kind, MapNode, Outcome, Policy, Receipt, Report, Submission, Terminal, native,
+    Call, End, Failure, FailureKind, Flow, Graph, Handle, Invoke, Join, Kind, MapNode, OnFailure, Outcome, Policy, Receipt,
+    Report, Submission, Terminal, native,
 };
 use serde_json::{Value, json};
 
@@ -240,4 +242,87 @@ async fn a_deadline_holds_between_turns() {
     let story = recorder.story("late");
     assert_eq!(story[story.len() - 3..], ["queued loop", "ending", "ended"], "{story:?}");
     drop(other);
+}
+
+/// The partial memory that the terminal has, after its end has been checked.
+fn partial(terminal: &Terminal, end: End) -> Value {
+    assert_eq!(terminal.end, end, "{terminal:?}");
+    let detail = terminal.error.as_ref().unwrap().detail.clone();
+    detail.map_or(Value::Null, |detail| detail["partial"].clone())
+}
+
+fn thinks(turns: u32) -> Builder {
+    let mut graph = Graph::builder("test");
+    graph.run("loop", Arc::new(Thinks), Policy { turns, ..policy() });
+    graph
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_leaves_the_last_memory_of_a_loop() {
+    let flow = start(thinks(100));
+    for (millis, wanted) in [(500, json!(null)), (1500, json!(1)), (3500, json!(3))] {
+        let handle = within(&flow, "trace", Duration::from_millis(millis), json!(0)).await;
+        let terminal = handle.finish().await.1;
+        assert_eq!(partial(&terminal, End::DeadlineExceeded), wanted, "in its first turn a loop has no memory");
+    }
+    // A cancel is no limit of its budget.
+    let handle = submit(&flow, "trace", json!(0)).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    handle.cancel();
+    assert_eq!(partial(&handle.finish().await.1, End::Cancelled), json!(null));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limits_of_hops_messages_and_fuel_leave_it_too() {
+    let flow = start_with(thinks(100), |config| config.budget.hops = 3);
+    let (_, terminal) = run(&flow, json!(0)).await;
+    assert_eq!(limit(&terminal), json!({"limit": "hops", "used": 3, "max": 3, "partial": 3}));
+
+    // Beside the loop, a node takes two seconds and then sends too much, or has used too much.
+    let beside = |node: Arc<dyn Invoke>| {
+        let mut graph = thinks(100);
+        graph.run("slow", Slow::new(Duration::from_millis(2500)), policy()).run("greedy", node, policy());
+        graph.run("stuck", Arc::new(Stuck), policy()).chain(&["slow", "greedy", "stuck"]);
+        graph
+    };
+    let flow = start_with(beside(split()), |config| config.budget.messages = 5);
+    let (_, terminal) = run(&flow, json!([1, 2, 3, 4, 5, 6])).await;
+    assert_eq!(limit(&terminal), json!({"limit": "messages", "used": 5, "max": 5, "partial": 2}));
+    let flow = start_with(beside(Arc::new(Burns(40))), |config| config.budget.fuel = Some(30));
+    let (_, terminal) = run(&flow, json!(0)).await;
+    assert_eq!(limit(&terminal), json!({"limit": "fuel", "used": 40, "max": 30, "partial": 2}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_loops_it_is_the_one_that_turned_last() {
+    /// Takes `[name, seconds a turn, turns]`: remembers the turn with its name, and fails in the end.
+    #[derive(Debug)]
+    struct Named;
+    impl Invoke for Named {
+        fn invoke(&self, call: Call) -> std::pin::Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+            Box::pin(async move {
+                let mut memory = call.message.payload.value().into_owned();
+                tokio::time::sleep(Duration::from_secs(memory[1].as_u64().unwrap())).await;
+                if memory[2].as_u64() == Some(u64::from(call.message.turn)) {
+                    return Report::from(Err(Failure::new(FailureKind::NotFound, "no answer")));
+                }
+                memory[3] = json!(call.message.turn + 1);
+                Report::from(Ok(Outcome::Again { memory: memory.into(), tokens_used: 0 }))
+            })
+        }
+    }
+    let mut graph = Graph::builder("test");
+    let patient = Policy { turns: 100, on_failure: OnFailure::Drop, ..Policy::with_concurrency(9) };
+    graph.run("split", split(), policy()).run("loop", Arc::new(Named), patient).chain(&["split", "loop"]);
+    let flow = start_with(graph, |config| config.budget.deadline = Some(Duration::from_millis(5500)));
+    let named = |name: &str, seconds: u32, turns: u32| json!([name, seconds, turns, null]);
+    for (loops, wanted) in [
+        (json!([named("slow", 5, 9), named("quick", 2, 9)]), json!(["slow", 5, 9, 1])),
+        (json!([named("slow", 3, 9), named("quick", 1, 9)]), json!(["quick", 1, 9, 5])),
+        // A loop that gave up is none in progress.
+        (json!([named("slow", 3, 9), named("fails", 1, 4)]), json!(["slow", 3, 9, 1])),
+    ] {
+        let (_, terminal) = run(&flow, loops).await;
+        assert_eq!(partial(&terminal, End::DeadlineExceeded), wanted);
+    }
 }

@@ -478,3 +478,51 @@ fn records_are_read_as_they_were_written() {
     let _: Value = serde_json::from_str(&written).unwrap();
     let _ = Config::on_current_runtime;
 }
+
+/// A loop that asks for another turn every second, without end.
+fn thinks() -> Builder {
+    #[derive(Debug)]
+    struct Thinks;
+    impl Invoke for Thinks {
+        fn invoke(&self, call: Call) -> std::pin::Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Report::from(Ok(Outcome::Again { memory: json!({ "turns": call.message.turn + 1 }).into(), tokens_used: 0 }))
+            })
+        }
+    }
+    let mut graph = Graph::builder("test");
+    graph.run("loop", Arc::new(Thinks), Policy { turns: 100, ..policy() });
+    graph
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_memory_of_a_loop_that_ran_out_of_time_or_hops_is_kept() {
+    type Change = fn(&mut Config);
+    let out_of_time: Change = |config| config.budget.deadline = Some(Duration::from_millis(3500));
+    let out_of_hops: Change = |config| config.budget.hops = 3;
+    for (change, end) in [(out_of_time, End::DeadlineExceeded), (out_of_hops, End::BudgetExhausted)] {
+        let begin = |journal: &Arc<Notebook>, epoch_ms| {
+            start_with(thinks(), |config| {
+                (config.journal, config.epoch_ms) = (Some(Arc::clone(journal) as _), epoch_ms);
+                change(config);
+            })
+        };
+        let whole = Notebook::new();
+        let expected = read(submit(&begin(&whole, 1_000_000), "trace", json!(0)).await).await;
+        let detail = expected.1.error.as_ref().unwrap().detail.clone().unwrap();
+        assert_eq!((expected.1.end, &detail["partial"]), (end, &json!({"turns": 3})));
+        assert_eq!(whole.names(), ["accepted", "done", "done", "done", "ended", "delivered"]);
+        let records = whole.entries();
+        let Record::Ended(recorded) = &records[4].1.record else { panic!("{records:?}") };
+        assert_eq!(*recorded, expected.1, "whoever looks into the journal sees it, too");
+        // With its end in the journal, and without.
+        let resume = async |kept: usize| {
+            let flow = begin(&Notebook::with(records[..kept].to_vec()), 1_003_000);
+            read(flow.resume("trace").await.unwrap()).await
+        };
+        assert_eq!(resume(5).await, expected);
+        let terminal = resume(4).await.1;
+        assert_eq!((terminal.end, terminal.error.unwrap().detail), (end, Some(detail)));
+    }
+}

@@ -215,7 +215,10 @@ pub enum EventKind {
     },
     /// A piece of a stream went to the reader.
     Chunk {
-        /// From which node.
+        /// Of a subflow, which: the trace's id, `/` and this are the subflow's trace.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subflow: Option<Arc<str>>,
+        /// From which node; of a subflow, the way to it: `sub/node`.
         node: Arc<str>,
         /// The message that it was handling.
         message: MessageId,
@@ -235,7 +238,10 @@ pub enum EventKind {
     },
     /// An attempt that had sent pieces failed: the reader was told that they count no more.
     Superseded {
-        /// Of which node.
+        /// Of a subflow, which: as with its pieces.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subflow: Option<Arc<str>>,
+        /// Of which node; of a subflow, the way to it.
         node: Arc<str>,
         /// At which message.
         message: MessageId,

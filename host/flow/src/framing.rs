@@ -92,6 +92,8 @@ struct View<'a> {
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Kind<'a> {
     Chunk {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subflow: Option<&'a str>,
         node: &'a str,
         message: MessageId,
         attempt: u32,
@@ -103,6 +105,8 @@ enum Kind<'a> {
         meta: &'a Meta,
     },
     Superseded {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subflow: Option<&'a str>,
         node: &'a str,
         message: MessageId,
         attempt: u32,
@@ -140,12 +144,12 @@ impl Kind<'_> {
 impl<'a> View<'a> {
     fn of(id: u64, item: &'a Item) -> Self {
         let kind = match item {
-            Item::Chunk { node, message, attempt, stream, seq, text, done, meta } => {
-                let (message, attempt) = (*message, *attempt);
-                Kind::Chunk { node, message, attempt, stream, seq_in_stream: *seq, text, done: *done, meta }
+            Item::Chunk { subflow, node, message, attempt, stream, seq, text, done, meta } => {
+                let (subflow, message, attempt) = (subflow.as_deref(), *message, *attempt);
+                Kind::Chunk { subflow, node, message, attempt, stream, seq_in_stream: *seq, text, done: *done, meta }
             }
-            Item::Superseded { node, message, attempt, streams } => {
-                Kind::Superseded { node, message: *message, attempt: *attempt, streams }
+            Item::Superseded { subflow, node, message, attempt, streams } => {
+                Kind::Superseded { subflow: subflow.as_deref(), node, message: *message, attempt: *attempt, streams }
             }
             Item::Progress { node, kind, data } => Kind::Progress { node, kind, data },
             Item::Output { node, message } => {

@@ -67,7 +67,7 @@ impl Context {
     /// stream. After `done` this call sends nothing more on the stream (`conflict`). A wait that is dropped has taken no number.
     pub async fn chunk(&self, chunk: Chunk) -> Result<u64, Failure> {
         let Chunk { stream, text, done, meta } = chunk;
-        let (top, node) = self.top();
+        let Way { top, node, subflow } = self.way();
         let stream: Arc<str> = stream.map_or_else(|| Arc::clone(&top.trace.origin.trace), Into::into);
         self.mark(&stream);
         let mut state = self.room_at_reader(top).await?;
@@ -96,6 +96,7 @@ impl Context {
         let (message, attempt) = (self.message, self.attempt);
         let meta: Meta = meta.into_iter().collect();
         top.trace.event(&mut state, || EventKind::Chunk {
+            subflow: subflow.clone(),
             node: Arc::clone(&node),
             message,
             attempt,
@@ -105,13 +106,13 @@ impl Context {
             done,
             meta: meta.clone(),
         });
-        top.hand_over(&mut state, Item::Chunk { node, message, attempt, stream, seq, text, done, meta });
+        top.hand_over(&mut state, Item::Chunk { subflow, node, message, attempt, stream, seq, text, done, meta });
         Ok(seq)
     }
 
     /// Shows something to whoever watches the trace; waits while the reader is behind.
     pub async fn progress(&self, kind: String, data: Payload) -> Result<(), Failure> {
-        let (top, node) = self.top();
+        let Way { top, node, .. } = self.way();
         let mut state = self.room_at_reader(top).await?;
         top.trace.event(&mut state, || EventKind::Progress {
             node: Arc::clone(&node),
@@ -122,16 +123,18 @@ impl Context {
         Ok(())
     }
 
-    /// The call whose trace has a reader, and the way from its node to this one.
-    fn top(&self) -> (&Self, Arc<str>) {
+    /// The call whose trace has a reader, and the way from there to this one.
+    fn way(&self) -> Way<'_> {
         let mut top = self;
-        let Some(_) = &top.trace.caller else { return (top, Arc::clone(self.node())) };
-        let mut way = self.node().to_string();
+        let Some(_) = &top.trace.caller else { return Way { top, node: Arc::clone(self.node()), subflow: None } };
+        let mut node = self.node().to_string();
         while let Some(caller) = &top.trace.caller {
             top = caller;
-            way = format!("{}/{way}", top.node());
+            node = format!("{}/{node}", top.node());
         }
-        (top, way.into())
+        // A subflow's id begins with its caller's, up to that of the trace with the reader.
+        let subflow = self.origin().trace.get(top.origin().trace.len() + 1..).map(Into::into);
+        Way { top, node: node.into(), subflow }
     }
 
     /// In a subflow, each call on the way to the reader remembers that it has sent something.
@@ -187,24 +190,31 @@ impl State {
     }
 }
 
+/// Where a call stands below the trace that has a reader.
+struct Way<'a> {
+    /// The call of that trace.
+    top: &'a Context,
+    /// The names of the nodes on the way.
+    node: Arc<str>,
+    /// The subflow's trace, without the id of the one that has the reader.
+    subflow: Option<Arc<str>>,
+}
+
 /// The pieces of a failed attempt of a subflow.
 pub(crate) struct Superseded {
+    /// The attempt.
     by: Context,
-    way: String,
-    message: MessageId,
-    attempt: u32,
     streams: Vec<Arc<str>>,
 }
 
 impl Superseded {
     /// Tells the reader, who is its caller's.
     pub(crate) fn announce(self) {
-        let (top, way) = self.by.top();
-        let (message, attempt, streams) = (self.message, self.attempt, self.streams);
-        let node = format!("{way}/{}", self.way).into();
+        let Way { top, node, subflow } = self.by.way();
+        let (message, attempt, streams) = (self.by.message, self.by.attempt, self.streams);
         let mut state = lock(&top.trace.state);
         if matches!(state.phase, Phase::Running) {
-            top.hand_over(&mut state, Item::Superseded { node, message, attempt, streams });
+            top.trace.supersede(&mut state, subflow, node, message, attempt, streams);
         }
     }
 }
@@ -213,7 +223,7 @@ impl Trace {
     /// An attempt failed: its pieces, if it sent any, count no more, and the reader is told. That does not wait for the reader:
     /// there is at most one for each attempt under way, for it has had room for a piece. In a subflow, the reader is told later.
     pub(crate) fn supersede_pieces(
-        &self,
+        self: &Arc<Self>,
         state: &mut State,
         node: NodeIndex,
         message: MessageId,
@@ -221,13 +231,29 @@ impl Trace {
     ) -> Option<Superseded> {
         let streams = state.counters.as_mut()?.sent.remove(&(node, message))?;
         let streams: Vec<Arc<str>> = streams.into_iter().collect();
-        let node = Arc::clone(self.node_name(node));
-        self.event(state, || EventKind::Superseded { node: Arc::clone(&node), message, attempt, streams: streams.clone() });
-        if let Some(by) = self.caller.as_deref().cloned() {
-            return Some(Superseded { by, way: node.to_string(), message, attempt, streams });
+        if self.caller.is_some() {
+            let by = Context { trace: Arc::clone(self), node, message, attempt, sender: Arc::default() };
+            return Some(Superseded { by, streams });
         }
-        state.reader.push_back(Item::Superseded { node, message, attempt, streams });
-        self.changed.notify_waiters();
+        self.supersede(state, None, Arc::clone(self.node_name(node)), message, attempt, streams);
         None
+    }
+
+    /// Tells the reader of this trace, and its observer, for that is where the pieces were shown.
+    fn supersede(
+        &self,
+        state: &mut State,
+        subflow: Option<Arc<str>>,
+        node: Arc<str>,
+        message: MessageId,
+        attempt: u32,
+        streams: Vec<Arc<str>>,
+    ) {
+        self.event(state, || {
+            let (subflow, node, streams) = (subflow.clone(), Arc::clone(&node), streams.clone());
+            EventKind::Superseded { subflow, node, message, attempt, streams }
+        });
+        state.reader.push_back(Item::Superseded { subflow, node, message, attempt, streams });
+        self.changed.notify_waiters();
     }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use crate::context::{Context, Part};
 use crate::flow::{Error, Flow, Submission};
-use crate::message::{Message, Payload};
+use crate::message::{Message, MessageId, Payload};
 use crate::node::{Call, Failure, FailureKind, Invoke, Outcome, Output, Receipt, Report};
 use crate::trace::{End, Item, Terminal};
 
@@ -108,7 +108,7 @@ impl Context {
 
     async fn open(&self, flow: &Flow, request: &Request<'_>, part: Part) -> Result<crate::Handle, Error> {
         let Request { message, call, .. } = request;
-        let trace = format!("{}/{}.{}.{}.{call}", self.origin().trace, self.node(), message.id, self.attempt);
+        let trace = self.called(message.id, call);
         let submission = Submission {
             origin: crate::Origin { trace: trace.as_str().into(), ..self.origin().clone() },
             payload: message.payload.clone(),
@@ -126,6 +126,17 @@ impl Context {
             }
             other => other,
         }
+    }
+
+    /// The id of a subflow's trace. What comes of this attempt begins alike, whichever of its calls it is.
+    fn called(&self, message: MessageId, call: &str) -> String {
+        let Self { node, message: handled, attempt, .. } = self;
+        let mut id = format!("{}/{}.{handled}.{attempt}.{call}", self.origin().trace, self.trace.node_name(*node));
+        if message != *handled {
+            // An item of a map.
+            id += &format!(".{message}");
+        }
+        id
     }
 
     /// What a subflow's end means for the call.

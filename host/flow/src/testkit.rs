@@ -235,10 +235,8 @@ impl Seen {
         let mut pieces = Vec::new();
         for item in &self.items {
             match item {
-                Item::Chunk { node, message, attempt, stream: of, text, .. } if **of == *stream => {
-                    pieces.push(((node, message, attempt), text.as_str()));
-                }
-                Item::Superseded { node, message, attempt, .. } => pieces.retain(|(by, _)| *by != (node, message, attempt)),
+                Item::Chunk { stream: of, text, .. } if **of == *stream => pieces.push((item, text.as_str())),
+                Item::Superseded { .. } => pieces.retain(|(piece, _)| !item.supersedes(piece)),
                 _ => {}
             }
         }

@@ -33,7 +33,9 @@ pub const MAX_ERROR: usize = 4 << 10;
 pub enum Item {
     /// A piece of a stream.
     Chunk {
-        /// The node that sent it.
+        /// Of a subflow, which: the trace's id, `/` and this are the subflow's trace. None: the piece is of the trace itself.
+        subflow: Option<Arc<str>>,
+        /// The node that sent it; of a subflow, the way to it: `sub/node`.
         node: Arc<str>,
         /// The message that it was handling.
         message: MessageId,
@@ -50,9 +52,12 @@ pub enum Item {
         /// What came with it.
         meta: Meta,
     },
-    /// An attempt that had sent pieces failed: all that has come with this node, message and attempt counts no more. It comes
-    /// once, before any piece of the next attempt. The numbers of the streams go on.
+    /// An attempt that had sent pieces failed: all that has come with this node, message and attempt counts no more, and neither
+    /// does what came from subflows that it had called; [`Item::supersedes`] says which. It comes once, before any piece of the
+    /// next attempt. The numbers of the streams go on.
     Superseded {
+        /// Of a subflow, which; as in [`Item::Chunk`].
+        subflow: Option<Arc<str>>,
         /// The node whose attempt failed.
         node: Arc<str>,
         /// The message that it was handling.
@@ -355,6 +360,25 @@ impl Log {
     /// the id may be one of a trace that has ended.
     fn is_accepted(&self) -> bool {
         !matches!(self.waiting.front(), Some(Fact::Entered(_)))
+    }
+}
+
+// === impl Item ===
+
+impl Item {
+    /// Whether this takes back that piece, which came before: it is of the attempt that failed, or of a subflow below it.
+    pub fn supersedes(&self, piece: &Self) -> bool {
+        let Self::Superseded { subflow, node, message, attempt, .. } = self else { return false };
+        let Self::Chunk { subflow: within, node: by, message: at, attempt: number, .. } = piece else { return false };
+        if (subflow, node, message, attempt) == (within, by, at, number) {
+            return true;
+        }
+        let name = node.rsplit('/').next().unwrap_or_default();
+        let called = match subflow {
+            Some(subflow) => format!("{subflow}/{name}.{message}.{attempt}."),
+            None => format!("{name}.{message}.{attempt}."),
+        };
+        within.as_ref().is_some_and(|within| within.starts_with(&called))
     }
 }
 

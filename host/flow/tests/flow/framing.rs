@@ -70,6 +70,7 @@ fn one(text: &str) -> Dispatched {
 
 fn chunk_event(seq: u64, text: &str, done: bool) -> Event {
     let kind = EventKind::Chunk {
+        subflow: None,
         node: "n".into(),
         message: MessageId::INPUT,
         attempt: 1,
@@ -84,6 +85,7 @@ fn chunk_event(seq: u64, text: &str, done: bool) -> Event {
 
 fn chunk_item(text: &str, stream: &str) -> Item {
     Item::Chunk {
+        subflow: None,
         node: "n".into(),
         message: MessageId::INPUT,
         attempt: 2,
@@ -190,8 +192,14 @@ fn each_item_has_its_form() {
             r#"{"id":0,"event":"chunk","node":"n","message":"0000000000000000","attempt":2,"stream":"s","seq_in_stream":0,"text":"a","done":false,"meta":[["k",[1,  2.50]]]}"#,
         ),
         (
-            Item::Superseded { node: node.clone(), message: MessageId::INPUT, attempt: 2, streams: vec!["s".into()] },
-            r#"{"id":1,"event":"superseded","node":"n","message":"0000000000000000","attempt":2,"streams":["s"]}"#,
+            Item::Superseded {
+                subflow: Some("sub.1".into()),
+                node: node.clone(),
+                message: MessageId::INPUT,
+                attempt: 2,
+                streams: vec!["s".into()],
+            },
+            r#"{"id":1,"event":"superseded","subflow":"sub.1","node":"n","message":"0000000000000000","attempt":2,"streams":["s"]}"#,
         ),
         (
             Item::Progress { node: node.clone(), kind: "step".to_owned(), data: payload },

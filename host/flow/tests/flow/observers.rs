@@ -37,6 +37,7 @@ fn chunk(seq: u64, bytes: usize) -> Event {
     let (node, stream, text) = ("node".into(), "".into(), "x".repeat(bytes));
     Event {
         kind: EventKind::Chunk {
+            subflow: None,
             node,
             message: floe_flow::MessageId::INPUT,
             attempt: 1,

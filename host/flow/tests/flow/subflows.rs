@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use floe_flow::graph::Builder;
 use floe_flow::{
-    Budget, Call, Chunk, Config, End, EventKind, Failure, FailureKind, Flow, Graph, Invoke, Item, Origin, Outcome, Output,
-    Policy, Receipt, Report, SubflowNode, Submission, native,
+    Budget, Call, Chunk, Config, End, EventKind, Failure, FailureKind, Flow, Graph, Handle, Invoke, Item, MapNode, OnFailure,
+    Origin, Outcome, Output, Policy, Receipt, Report, SubflowNode, Submission, native,
 };
 use serde_json::{Value, json};
 
@@ -287,4 +287,99 @@ async fn its_events_are_its_callers_observers_and_name_the_caller() {
     for trace in [called, outermost] {
         assert_eq!(recorder.story(trace), ["accepted", "started sub", "failed sub", "gave_up sub", "ending", "ended"]);
     }
+}
+
+/// Streams its payload; if that is `"fails"`, it fails then.
+#[derive(Debug)]
+struct Says;
+
+impl Invoke for Says {
+    fn invoke(&self, call: Call) -> std::pin::Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+        Box::pin(async move {
+            let text = format!("{} {}", call.ctx.node(), call.message.payload.text());
+            call.ctx.chunk(Chunk { stream: None, text, done: false, meta: Vec::new() }).await.unwrap();
+            if call.message.payload.text() == "\"fails\"" && call.ctx.node().as_ref() == "two" {
+                return Report::from(Err(Failure::new(FailureKind::Busy, "planned")));
+            }
+            Report::from(Ok(Outcome::one(call.message.payload.clone())))
+        })
+    }
+}
+
+/// Two nodes that stream, the first of which succeeds.
+fn says() -> Graph {
+    let mut graph = Graph::builder("inner");
+    graph.run("one", Arc::new(Says), policy()).run("two", Arc::new(Says), policy()).chain(&["one", "two"]);
+    graph.build().unwrap()
+}
+
+fn lenient() -> Policy {
+    Policy { on_failure: OnFailure::Drop, ..policy() }
+}
+
+/// The pieces that came and those that stand in the end.
+async fn pieces(mut handle: Handle) -> (Vec<String>, Vec<String>) {
+    let (mut came, mut standing) = (Vec::new(), Vec::new());
+    while let Some(item) = handle.next().await {
+        match &item {
+            Item::Chunk { text, .. } => {
+                came.push(text.clone());
+                standing.push(item);
+            }
+            Item::Superseded { .. } => standing.retain(|piece| !item.supersedes(piece)),
+            _ => {}
+        }
+    }
+    let text = |item| if let Item::Chunk { text, .. } = item { text } else { unreachable!("only pieces are kept") };
+    (came, standing.into_iter().map(text).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_streamed_counts_no_more_when_its_call_fails() {
+    let direct: Arc<dyn Invoke> = Arc::new(SubflowNode::new("inner"));
+    let mapped: Arc<dyn Invoke> = Arc::new(MapNode::new(Arc::clone(&direct), 9.try_into().unwrap()));
+    for (sub, input) in [(direct, json!(["works", "fails"])), (mapped, json!([["works"], ["fails"]]))] {
+        // Two calls run at once, and the messages within them have the same ids.
+        let mut graph = Graph::builder("outer");
+        graph.subflow("inner", says(), budget());
+        graph.run("split", split(), policy()).run("sub", sub, lenient()).chain(&["split", "sub"]);
+        let (mut came, standing) = pieces(submit(&start(graph), "trace", input).await).await;
+        came.sort();
+        assert_eq!(came, ["one \"fails\"", "one \"works\"", "two \"fails\"", "two \"works\""]);
+        assert_eq!(standing, ["one \"works\"", "two \"works\""]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_at_any_depth_takes_back_what_is_below_it_and_nothing_else() {
+    let recorder = Arc::new(Recorder::default());
+    let mut middle = Graph::builder("middle");
+    middle.subflow("inner", says(), budget());
+    middle.run("before", Arc::new(Says), policy()).run("sub", Arc::new(SubflowNode::new("inner")), lenient());
+    middle.chain(&["before", "sub"]);
+    let flow = start_with(outer(middle.build().unwrap(), budget()), |config| config.observer = Some(recorder.clone()));
+    let (came, standing) = pieces(submit(&flow, "trace", json!("fails")).await).await;
+    assert_eq!(came, ["before \"fails\"", "one \"fails\"", "two \"fails\""]);
+    assert_eq!(standing, ["before \"fails\""], "the call of `sub` failed, the call around it did not");
+    // Who watches the events of the trace is told where the pieces were shown.
+    let mut shown = Vec::new();
+    let mut traces = std::collections::BTreeSet::new();
+    for event in &*recorder.0.lock().unwrap() {
+        traces.insert(event.trace.to_string());
+        if let EventKind::Chunk { subflow, node, .. } | EventKind::Superseded { subflow, node, .. } = &event.kind {
+            assert_eq!(&*event.trace, "trace");
+            shown.push((event.kind.name(), node.to_string(), format!("trace/{}", subflow.as_deref().unwrap())));
+        }
+    }
+    // The trace's own id, that of the subflow, and that of the one within.
+    let traces: Vec<String> = traces.into_iter().collect();
+    let [_, called, below] = traces.as_slice() else { panic!("{traces:?}") };
+    let wanted = [
+        ("chunk", "sub/before", called),
+        ("chunk", "sub/sub/one", below),
+        ("chunk", "sub/sub/two", below),
+        ("superseded", "sub/sub/two", below),
+        ("superseded", "sub/sub", called),
+    ];
+    assert_eq!(shown, wanted.map(|(event, node, trace)| (event, node.to_owned(), trace.clone())));
 }

@@ -134,7 +134,7 @@ fn in_doubt(entries: &[Entry]) -> Option<At> {
             Record::Started(at) => _ = open.insert(at.clone()),
             Record::Done { at, .. } | Record::Failed { at, .. } | Record::Retry(at) => _ = open.remove(at),
             Record::Ended(_) => open.clear(),
-            Record::Accepted(_) | Record::TimeUp { .. } | Record::Delivered { .. } => {}
+            Record::Accepted(_) | Record::Streamed(_) | Record::TimeUp { .. } | Record::Delivered { .. } => {}
         }
     }
     open.into_iter().next()

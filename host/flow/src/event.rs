@@ -247,8 +247,11 @@ pub enum EventKind {
         message: MessageId,
         /// The attempt that failed.
         attempt: u32,
-        /// The streams that it had sent pieces to.
+        /// The streams that it had sent pieces to; none after a crash.
         streams: Vec<Arc<str>>,
+        /// It did not fail: a crash cut it off, and the same attempt begins anew. What its subflows sent stands.
+        #[serde(skip_serializing_if = "is_false")]
+        restarts: bool,
     },
     /// Something to watch went to the reader.
     Progress {
@@ -316,6 +319,11 @@ pub(crate) fn then(policy: &OnFailure) -> String {
         OnFailure::Drop => "drop".to_owned(),
         OnFailure::To(target) => target.clone(),
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+pub(crate) fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 pub(crate) fn millis(time: Duration) -> u64 {

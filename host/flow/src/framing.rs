@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::event::Event;
+use crate::event::{Event, is_false};
 use crate::graph::valid_name;
 use crate::message::{Message, MessageId, Meta, Payload};
 use crate::trace::{Item, Terminal};
@@ -111,6 +111,8 @@ enum Kind<'a> {
         message: MessageId,
         attempt: u32,
         streams: &'a [Arc<str>],
+        #[serde(skip_serializing_if = "is_false")]
+        restarts: bool,
     },
     Progress {
         node: &'a str,
@@ -148,8 +150,9 @@ impl<'a> View<'a> {
                 let (subflow, message, attempt) = (subflow.as_deref(), *message, *attempt);
                 Kind::Chunk { subflow, node, message, attempt, stream, seq_in_stream: *seq, text, done: *done, meta }
             }
-            Item::Superseded { subflow, node, message, attempt, streams } => {
-                Kind::Superseded { subflow: subflow.as_deref(), node, message: *message, attempt: *attempt, streams }
+            Item::Superseded { subflow, node, message, attempt, streams, restarts } => {
+                let (subflow, message, attempt) = (subflow.as_deref(), *message, *attempt);
+                Kind::Superseded { subflow, node, message, attempt, streams, restarts: *restarts }
             }
             Item::Progress { node, kind, data } => Kind::Progress { node, kind, data },
             Item::Output { node, message } => {

@@ -2,7 +2,7 @@
 //!
 //! A trace's state is what its records say, applied in their order; the code that applies a record of an earlier process is the
 //! code that applied it the first time. So nothing but decisions is kept: what was accepted, how each attempt went and what it
-//! emitted, how the trace ended, what its reader has. Queues, joins, loops, budgets and the numbers of streams follow.
+//! emitted, that it began to stream, how the trace ended, what its reader has. Queues, joins, loops, budgets and the numbers of streams follow.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -64,6 +64,8 @@ pub enum Record {
     Accepted(Box<Accepted>),
     /// A call began that must not be made twice: one that is neither idempotent nor free of effects.
     Started(At),
+    /// An attempt is about to send its first piece to the reader. If its end is not recorded, its pieces count no more.
+    Streamed(At),
     /// An attempt succeeded.
     Done {
         /// Which.
@@ -177,6 +179,7 @@ impl Record {
         match self {
             Self::Accepted(_) => "accepted",
             Self::Started(_) => "started",
+            Self::Streamed(_) => "streamed",
             Self::Done { .. } => "done",
             Self::Failed { .. } => "failed",
             Self::Retry(_) => "retry",

@@ -69,6 +69,7 @@ impl Context {
         let Chunk { stream, text, done, meta } = chunk;
         let Way { top, node, subflow } = self.way();
         let stream: Arc<str> = stream.map_or_else(|| Arc::clone(&top.trace.origin.trace), Into::into);
+        self.say_that_it_streams().await?;
         self.mark(&stream);
         let mut state = self.room_at_reader(top).await?;
         let mut closed = lock(&self.sender.closed);
@@ -137,6 +138,32 @@ impl Context {
         Way { top, node: node.into(), subflow }
     }
 
+    /// With a journal, an attempt shows nothing before the journal knows that it does: whoever reads after a crash can be told that
+    /// its pieces count no more. Parts of a call that begin at once may each say it.
+    async fn say_that_it_streams(&self) -> Result<(), Failure> {
+        let (trace, key) = (&self.trace, (self.node, self.message));
+        if trace.flow.config.journal.is_none() {
+            return Ok(());
+        }
+        if lock(&trace.state).counters.as_ref().is_some_and(|counters| counters.streaming.contains(&key)) {
+            return Ok(());
+        }
+        let appended = trace.flow.with(trace, |step| {
+            // Looked at under the lock, so that no record of the call's end comes before this one.
+            if self.is_over() { None } else { step.record_pieces(self.node, self.message, self.attempt) }
+        });
+        let Some(pending) = appended else { return Err(over()) };
+        if let Err(error) = pending.await {
+            trace.flow.with(trace, |step| step.journal_failed(&error));
+            return Err(over());
+        }
+        let mut state = lock(&trace.state);
+        if !self.is_over() {
+            state.counters.get_or_insert_default().streaming.insert(key);
+        }
+        Ok(())
+    }
+
     /// In a subflow, each call on the way to the reader remembers that it has sent something.
     fn mark(&self, stream: &Arc<str>) {
         let mut here = self;
@@ -165,7 +192,7 @@ impl Context {
                 }
                 // Looked at under the lock: the commit of the call's failure comes after, or what is sent would come after it.
                 if self.is_over() {
-                    return Err(Failure::new(FailureKind::Cancelled, "the call is over; nothing more is sent to its reader"));
+                    return Err(over());
                 }
                 if state.reader.len() < top.trace.flow.config.reader {
                     return Ok(state);
@@ -181,11 +208,16 @@ impl Context {
     }
 }
 
+fn over() -> Failure {
+    Failure::new(FailureKind::Cancelled, "the call is over; nothing more is sent to its reader")
+}
+
 impl State {
     /// An attempt succeeded: its pieces stand.
     pub(crate) fn keep_pieces(&mut self, node: NodeIndex, message: MessageId) {
         if let Some(counters) = &mut self.counters {
             counters.sent.remove(&(node, message));
+            counters.streaming.remove(&(node, message));
         }
     }
 }
@@ -200,22 +232,34 @@ struct Way<'a> {
     subflow: Option<Arc<str>>,
 }
 
-/// The pieces of a failed attempt of a subflow.
+/// The pieces of an attempt that count no more.
 pub(crate) struct Superseded {
     /// The attempt.
     by: Context,
     streams: Vec<Arc<str>>,
+    restarts: bool,
 }
 
 impl Superseded {
-    /// Tells the reader, who is its caller's.
+    /// Of a subflow: tells the reader, who is its caller's.
     pub(crate) fn announce(self) {
-        let Way { top, node, subflow } = self.by.way();
-        let (message, attempt, streams) = (self.by.message, self.by.attempt, self.streams);
-        let mut state = lock(&top.trace.state);
+        let top = Arc::clone(&self.by.way().top.trace);
+        let mut state = lock(&top.state);
         if matches!(state.phase, Phase::Running) {
-            top.trace.supersede(&mut state, subflow, node, message, attempt, streams);
+            self.tell(&mut state);
         }
+    }
+
+    /// Tells the reader and the observer of the trace that has one, for there the pieces were shown. This is its state.
+    fn tell(self, state: &mut State) {
+        let Self { by, streams, restarts } = self;
+        let Way { top, node, subflow } = by.way();
+        let (message, attempt) = (by.message, by.attempt);
+        top.trace.event(state, || {
+            let (subflow, node, streams) = (subflow.clone(), Arc::clone(&node), streams.clone());
+            EventKind::Superseded { subflow, node, message, attempt, streams, restarts }
+        });
+        top.hand_over(state, Item::Superseded { subflow, node, message, attempt, streams, restarts });
     }
 }
 
@@ -229,31 +273,37 @@ impl Trace {
         message: MessageId,
         attempt: u32,
     ) -> Option<Superseded> {
-        let streams = state.counters.as_mut()?.sent.remove(&(node, message))?;
-        let streams: Vec<Arc<str>> = streams.into_iter().collect();
-        if self.caller.is_some() {
-            let by = Context { trace: Arc::clone(self), node, message, attempt, sender: Arc::default() };
-            return Some(Superseded { by, streams });
-        }
-        self.supersede(state, None, Arc::clone(self.node_name(node)), message, attempt, streams);
-        None
+        self.take_back(state, node, message, attempt, false)
     }
 
-    /// Tells the reader of this trace, and its observer, for that is where the pieces were shown.
-    fn supersede(
-        &self,
+    /// A crash cut an attempt off that had sent pieces: they count no more, and the same attempt is made anew.
+    pub(crate) fn restart_pieces(
+        self: &Arc<Self>,
         state: &mut State,
-        subflow: Option<Arc<str>>,
-        node: Arc<str>,
+        node: NodeIndex,
         message: MessageId,
         attempt: u32,
-        streams: Vec<Arc<str>>,
-    ) {
-        self.event(state, || {
-            let (subflow, node, streams) = (subflow.clone(), Arc::clone(&node), streams.clone());
-            EventKind::Superseded { subflow, node, message, attempt, streams }
-        });
-        state.reader.push_back(Item::Superseded { subflow, node, message, attempt, streams });
-        self.changed.notify_waiters();
+    ) -> Option<Superseded> {
+        self.take_back(state, node, message, attempt, true)
+    }
+
+    fn take_back(
+        self: &Arc<Self>,
+        state: &mut State,
+        node: NodeIndex,
+        message: MessageId,
+        attempt: u32,
+        restarts: bool,
+    ) -> Option<Superseded> {
+        let counters = state.counters.as_mut()?;
+        counters.streaming.remove(&(node, message));
+        let streams = counters.sent.remove(&(node, message))?.into_iter().collect();
+        let by = Context { trace: Arc::clone(self), node, message, attempt, sender: Arc::default() };
+        let lost = Superseded { by, streams, restarts };
+        if self.caller.is_some() {
+            return Some(lost);
+        }
+        lost.tell(state);
+        None
     }
 }

@@ -55,6 +55,8 @@ pub enum Item {
     /// An attempt that had sent pieces failed: all that has come with this node, message and attempt counts no more, and neither
     /// does what came from subflows that it had called; [`Item::supersedes`] says which. It comes once, before any piece of the
     /// next attempt. The numbers of the streams go on.
+    ///
+    /// When a trace goes on after a crash, it comes once more for all that failed, and for each attempt that the crash cut off.
     Superseded {
         /// Of a subflow, which; as in [`Item::Chunk`].
         subflow: Option<Arc<str>>,
@@ -64,8 +66,10 @@ pub enum Item {
         message: MessageId,
         /// The attempt that failed.
         attempt: u32,
-        /// The streams that it had sent pieces to, by name.
+        /// The streams that it had sent pieces to, by name; none after a crash, for these are not known any more.
         streams: Vec<Arc<str>>,
+        /// It did not fail: a crash cut it off. The same attempt begins anew, and its subflows go on: what they sent stands.
+        restarts: bool,
     },
     /// Something to watch.
     Progress {
@@ -236,6 +240,8 @@ pub(crate) struct Counters {
     pub(crate) unrecorded: BTreeSet<Arc<str>>,
     /// The streams that each attempt under way has sent pieces to.
     pub(crate) sent: BTreeMap<(NodeIndex, MessageId), BTreeSet<Arc<str>>>,
+    /// The attempts under way of which the journal knows that they send pieces.
+    pub(crate) streaming: BTreeSet<(NodeIndex, MessageId)>,
     /// Tokens that all controller loops have used.
     pub(crate) tokens: u64,
     /// Each loop in progress, by the message of its next turn.
@@ -294,6 +300,8 @@ pub(crate) struct Restoring {
     pub(crate) parked: BTreeMap<(NodeIndex, MessageId), (Envelope, u64, Duration)>,
     /// Calls that must not be made twice and are not known to have ended.
     pub(crate) started: BTreeSet<At>,
+    /// Attempts that had sent pieces and are not known to have ended.
+    pub(crate) streamed: BTreeSet<At>,
     /// When the record that is being applied was made, or the last one.
     pub(crate) at_ms: u64,
     /// Outputs that the reader has.
@@ -368,7 +376,7 @@ impl Log {
 impl Item {
     /// Whether this takes back that piece, which came before: it is of the attempt that failed, or of a subflow below it.
     pub fn supersedes(&self, piece: &Self) -> bool {
-        let Self::Superseded { subflow, node, message, attempt, .. } = self else { return false };
+        let Self::Superseded { subflow, node, message, attempt, restarts, .. } = self else { return false };
         let Self::Chunk { subflow: within, node: by, message: at, attempt: number, .. } = piece else { return false };
         if (subflow, node, message, attempt) == (within, by, at, number) {
             return true;
@@ -378,7 +386,7 @@ impl Item {
             Some(subflow) => format!("{subflow}/{name}.{message}.{attempt}."),
             None => format!("{name}.{message}.{attempt}."),
         };
-        within.as_ref().is_some_and(|within| within.starts_with(&called))
+        !restarts && within.as_ref().is_some_and(|within| within.starts_with(&called))
     }
 }
 

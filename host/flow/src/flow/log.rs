@@ -8,7 +8,9 @@ use tracing::{Instrument, debug_span};
 
 use super::Shared;
 use super::commit::Step;
+use crate::graph::NodeIndex;
 use crate::journal::{At, Entry, JournalError, Pending, Record};
+use crate::message::MessageId;
 use crate::trace::{Attempt, End, Fact, Log, Phase, Terminal, Trace, TraceError};
 
 impl Shared {
@@ -42,6 +44,14 @@ impl Shared {
 }
 
 impl Step<'_> {
+    /// The record that an attempt is about to send its first piece. None: the trace is ending.
+    pub(crate) fn record_pieces(&mut self, node: NodeIndex, message: MessageId, attempt: u32) -> Option<Pending<()>> {
+        if !self.is_open() {
+            return None;
+        }
+        self.append(Record::Streamed(At { node: Arc::clone(&self.node(node).name), message, attempt }))
+    }
+
     /// The trace goes on: it runs, and no end has been decided.
     pub(super) fn is_open(&self) -> bool {
         let log = self.state.log.as_ref();
@@ -122,7 +132,7 @@ impl Step<'_> {
     }
 
     /// Nothing more of this trace can be kept. What is in the journal stays there; here, the trace stops.
-    pub(super) fn journal_failed(&mut self, error: &JournalError) {
+    pub(crate) fn journal_failed(&mut self, error: &JournalError) {
         let log = self.log();
         log.recorded = true;
         let lost = log.waiting.iter().filter(|fact| matches!(fact, Fact::Attempt(_))).count();

@@ -125,6 +125,7 @@ fn attempted(record: &Record) -> Option<Attempted> {
         Record::Failed { at, failure, receipt, tape, .. } => (at, Err(failure.clone()), receipt, tape),
         Record::Accepted(_)
         | Record::Started(_)
+        | Record::Streamed(_)
         | Record::Retry(_)
         | Record::TimeUp { .. }
         | Record::Ended(_)

@@ -1,7 +1,7 @@
 //! A trace from its records: what followed from each when it was made follows again, but nothing runs, nobody is told, and no
 //! room is taken, until the last record has been applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +115,11 @@ impl Step<'_> {
             Record::Started(at) => {
                 self.restored().started.insert(at);
             }
+            Record::Streamed(at) => {
+                let node = self.flow.graph.find(&at.node).ok_or_else(|| format!("there is no node `{}`", at.node))?;
+                self.state.counters.get_or_insert_default().sent.entry((node, at.message)).or_default();
+                self.restored().streamed.insert(at);
+            }
             Record::Retry(at) => {
                 self.restored().started.remove(&at);
             }
@@ -143,6 +148,7 @@ impl Step<'_> {
         receipt: Receipt,
     ) -> Result<(), String> {
         self.restored().started.remove(at);
+        self.restored().streamed.remove(at);
         if !matches!(self.state.phase, Phase::Running) {
             // It came too late the first time, too.
             return Ok(());
@@ -207,6 +213,7 @@ impl Step<'_> {
             self.end(Terminal { end: End::InDoubt, outputs: 0, error: Some(error) });
             return;
         }
+        self.restart_pieces(&restored.streamed);
         // A clock that was set back meanwhile makes nothing longer than it was, and changes no order.
         let now = self.flow.now_ms().max(restored.at_ms);
         for ((node, _), (envelope, due, pause)) in restored.parked {
@@ -216,6 +223,19 @@ impl Step<'_> {
         self.restart_timers(now);
         for node in 0..self.state.nodes.len() {
             self.line_up(node);
+        }
+    }
+
+    /// The reader is told that what these attempts have sent counts no more: they are made anew.
+    fn restart_pieces(&mut self, streamed: &BTreeSet<At>) {
+        if !self.is_open() {
+            return;
+        }
+        for At { node, message, attempt } in streamed {
+            if let Some(node) = self.flow.graph.find(node) {
+                let lost = self.trace.restart_pieces(self.state, node, *message, *attempt);
+                self.after.superseded.extend(lost);
+            }
         }
     }
 }

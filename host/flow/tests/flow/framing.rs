@@ -198,8 +198,9 @@ fn each_item_has_its_form() {
                 message: MessageId::INPUT,
                 attempt: 2,
                 streams: vec!["s".into()],
+                restarts: true,
             },
-            r#"{"id":1,"event":"superseded","subflow":"sub.1","node":"n","message":"0000000000000000","attempt":2,"streams":["s"]}"#,
+            r#"{"id":1,"event":"superseded","subflow":"sub.1","node":"n","message":"0000000000000000","attempt":2,"streams":["s"],"restarts":true}"#,
         ),
         (
             Item::Progress { node: node.clone(), kind: "step".to_owned(), data: payload },

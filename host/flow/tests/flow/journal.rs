@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::notebook::Notebook;
 use crate::support::{Slow, Stuck, compute, echo, fails_until, payload, policy, split, start_with, submit};
 
-fn durable(graph: Builder, journal: &Arc<Notebook>) -> Flow {
+pub(crate) fn durable(graph: Builder, journal: &Arc<Notebook>) -> Flow {
     start_with(graph, |config| config.journal = Some(Arc::clone(journal) as _))
 }
 
@@ -459,7 +459,8 @@ async fn the_numbers_of_streams_go_on() {
     let journal = Notebook::new();
     let expected = read(submit(&durable(graph(), &journal), "trace", json!(1)).await).await;
     assert_eq!(expected.0[0].2, "1");
-    let flow = durable(graph(), &Notebook::with(journal.entries()[..2].to_vec()));
+    assert_eq!(journal.names()[..4], ["accepted", "streamed", "done", "streamed"]);
+    let flow = durable(graph(), &Notebook::with(journal.entries()[..3].to_vec()));
     let mut handle = flow.resume("trace").await.unwrap();
     assert!(matches!(handle.next().await, Some(Item::Chunk { seq: 1, .. })));
     assert_eq!(read(handle).await, expected);

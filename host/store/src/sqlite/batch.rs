@@ -127,9 +127,12 @@ impl Append {
             }
             Record::Ended(terminal) => Effect::End(terminal.end),
             Record::Delivered { message, cursor } => Effect::Deliver { end: message.is_none(), cursor: *cursor },
-            Record::Started(_) | Record::Done { .. } | Record::Failed { .. } | Record::Retry(_) | Record::TimeUp { .. } => {
-                Effect::Nothing
-            }
+            Record::Started(_)
+            | Record::Streamed(_)
+            | Record::Done { .. }
+            | Record::Failed { .. }
+            | Record::Retry(_)
+            | Record::TimeUp { .. } => Effect::Nothing,
         };
         Ok(Self {
             trace: Arc::clone(trace),

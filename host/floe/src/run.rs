@@ -8,6 +8,8 @@ mod input;
 mod interrupt;
 mod log;
 mod output;
+mod reader;
+mod summary;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -16,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{Cursor, End, Flow, Handle, Item, JournalError, TraceError};
+use floe_flow::{Cursor, End, Flow, JournalError, TraceError};
 use floe_sandbox::Sandbox;
 use floe_store::Sqlite;
 use indicatif::ProgressBar;
@@ -26,7 +28,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::cli::{ResumeArgs, RunArgs};
-use crate::file::{self, Bytes};
+use crate::file;
 use crate::settings::Settings;
 use crate::{Error, Exit, assemble, builder, start};
 
@@ -35,14 +37,14 @@ pub use log::start as start_log;
 use durable::Durable;
 use input::{Line, Reading};
 use interrupt::Interrupts;
-use output::{Gone, Lines, Output};
+use output::{Lines, Output};
+use reader::{Ended, Reader};
+use summary::{Summary, count, plural};
 use watch::Watch;
 
 /// How long the first Ctrl-C waits for what is in flight.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
-/// Bytes of a piece of a stream that the log shows.
-const SHOWN: usize = 512;
 /// What the summary calls traces whose results nobody took.
 const NOT_WRITTEN: &str = "not written";
 
@@ -237,25 +239,6 @@ enum Fed {
     Unreadable(std::io::Error),
 }
 
-/// How a line came to its end.
-#[derive(Debug)]
-enum Ended {
-    /// Its trace ended so.
-    As(End),
-    /// The journal had it already.
-    Before,
-    /// The output went away.
-    Gone,
-    /// The journal failed, for this reason.
-    Lost(String),
-}
-
-impl From<Gone> for Ended {
-    fn from(_: Gone) -> Self {
-        Self::Gone
-    }
-}
-
 struct Run {
     flow: Flow,
     lines: Lines,
@@ -429,169 +412,4 @@ async fn next_line(
     lines: &mut Receiver<std::io::Result<Line>>,
 ) -> (OwnedSemaphorePermit, Option<std::io::Result<Line>>) {
     (permit(in_flight).await, lines.recv().await)
-}
-
-/// Takes what comes of one line to the output.
-struct Reader {
-    lines: Lines,
-    line: u64,
-    durable: bool,
-}
-
-impl Reader {
-    async fn accepted(&self, trace: &Arc<str>, accepted: Result<Handle, floe_flow::Error>) -> Result<Ended, Ended> {
-        let line = self.line;
-        let (message, end) = match accepted {
-            Ok(handle) => return self.read(trace, handle).await,
-            Err(floe_flow::Error::Journal(why)) => return Err(Ended::Lost(why)),
-            Err(floe_flow::Error::Duplicate(_)) if self.durable => return Ok(Ended::Before),
-            // Nothing of it is in the journal: it is read again when the run goes on.
-            Err(floe_flow::Error::Stopped) if self.durable => return Ok(Ended::As(End::Stopped)),
-            Err(floe_flow::Error::Stopped) => {
-                (format!("line {line} was read, but the run was stopped before it was taken on"), End::Stopped)
-            }
-            Err(error) => (format!("line {line}: {error}"), End::Failed),
-        };
-        let error = TraceError { code: "invalid-input".to_owned(), message, node: None, attempt: None, detail: None };
-        self.lines.refused(trace, line, &error).await?;
-        Ok(Ended::As(end))
-    }
-
-    async fn read(&self, trace: &Arc<str>, mut handle: Handle) -> Result<Ended, Ended> {
-        let Self { lines, line, durable } = self;
-        while let Some(item) = handle.next().await {
-            match item {
-                Item::Output { node, message } => lines.output(trace, *line, &node, &message).await?,
-                Item::End(terminal) => {
-                    if !durable || terminal.end.is_final() {
-                        lines.end(trace, *line, &terminal).await?;
-                    }
-                    let error = terminal.error.filter(|_| *durable && !terminal.end.is_final());
-                    match error {
-                        Some(error) if error.code == "journal" => return Err(Ended::Lost(error.message)),
-                        Some(error) if terminal.end == End::InDoubt => tracing::warn!("{}", error.message),
-                        _ => {}
-                    }
-                    return Ok(Ended::As(terminal.end));
-                }
-                shown => show(trace, &shown),
-            }
-        }
-        Ok(Ended::As(End::Cancelled))
-    }
-}
-
-/// What is only to be watched goes to the log.
-fn show(trace: &str, item: &Item) {
-    match item {
-        Item::Progress { node, kind, data } => {
-            tracing::debug!(target: "plugin", trace, node = &**node, kind, data = data.text(), "progress");
-        }
-        Item::Chunk { node, stream, seq, text, .. } => {
-            let text = floe_sandbox::plain(text, SHOWN);
-            tracing::debug!(target: "plugin", trace, node = &**node, stream = &**stream, seq, text, "chunk");
-        }
-        Item::Superseded { node, attempt, .. } => {
-            tracing::debug!(target: "plugin", trace, node = &**node, attempt, "superseded");
-        }
-        Item::Output { .. } | Item::End(_) => {}
-    }
-}
-
-/// What is said at the end.
-struct Summary {
-    ends: BTreeMap<&'static str, u64>,
-    numbers: watch::Numbers,
-    took: Duration,
-    /// Traces that wait in the journal.
-    unfinished: u64,
-}
-
-impl Summary {
-    fn print(&self, settings: &Settings, journal: Option<&Path>) {
-        let total: u64 = self.ends.values().sum();
-        let numbers = &self.numbers;
-        let silent = |end: &str| {
-            let silent = if end == End::Completed.name() { numbers.silent } else { 0 };
-            if silent > 0 { format!(" ({} without an output)", count(silent)) } else { String::new() }
-        };
-        let ends: Vec<String> =
-            self.ends.iter().map(|(end, number)| format!("{} {end}{}", count(*number), silent(end))).collect();
-        let quantile = |q| time(Duration::from_micros(numbers.latency.value_at_quantile(q)));
-        let mut text = format!("{} in {}", plural(total, "trace"), time(self.took));
-        if total > 0 {
-            text += &format!(": {}", ends.join(", "));
-        }
-        text.push('\n');
-        if numbers.hops > 0 {
-            let rate =
-                numbers.hops as f64 / self.took.saturating_sub(numbers.first_hop.unwrap_or_default()).as_secs_f64().max(1e-6);
-            text += &format!(
-                "{}, {} hops/s; a hop took {} (p50), {} (p99); the first began after {}\n",
-                plural(numbers.hops, "hop"),
-                count(rate as u64),
-                quantile(0.5),
-                quantile(0.99),
-                time(numbers.first_hop.unwrap_or_default()),
-            );
-            text += &format!("fuel {}, peak memory of a guest {}\n", count(numbers.fuel), Bytes(numbers.peak_memory));
-        }
-        if let (Some(journal), 1..) = (journal, self.unfinished) {
-            let shown = journal.display();
-            text += &format!(
-                "{} in the journal: `floe resume {shown}` goes on with what can go on\n",
-                plural(self.unfinished, "trace")
-            );
-        }
-        if settings.color_errors {
-            text = format!("\u{1b}[2m{text}\u{1b}[0m");
-        }
-        // Nobody reads it if standard error is closed.
-        let _ = std::io::stderr().write_all(text.as_bytes());
-    }
-
-    fn exit(&self, fed: Fed, written: std::io::Result<()>, events: std::io::Result<()>, plan: &Plan) -> Result<Exit, Error> {
-        let goes_on = plan.journal.as_ref().map(|journal| format!("; then: floe resume {}", journal.display()));
-        let goes_on = goes_on.unwrap_or_default();
-        if let Err(error) = written {
-            if error.kind() == std::io::ErrorKind::BrokenPipe {
-                return Err(Error::Output(error));
-            }
-            let place = plan.output.as_ref().map_or_else(|| "standard output".to_owned(), |path| format!("`{}`", path.display()));
-            let message = format!("cannot write the output to {place}: {error}; what it has is not complete{goes_on}");
-            return Err(Error::Lost(message));
-        }
-        if let (Err(error), Some(path)) = (events, &plan.events) {
-            return Err(Error::Lost(format!("cannot write events to `{}`: {error}; the file is not complete", path.display())));
-        }
-        match fed {
-            Fed::Interrupted => Err(Error::Interrupted),
-            Fed::Lost(why) => Err(Error::Lost(why)),
-            Fed::Unreadable(error) => Err(Error::Lost(format!("cannot read the input any further: {error}"))),
-            Fed::All | Fed::OutputGone if self.ends.keys().all(|end| *end == End::Completed.name()) => Ok(Exit::Completed),
-            Fed::All | Fed::OutputGone => Ok(Exit::Incomplete),
-        }
-    }
-}
-
-/// Groups digits: 12 345.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn plural(number: u64, what: &str) -> String {
-    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
-}
-
-/// Three digits of a time, in its own unit.
-fn time(time: Duration) -> String {
-    format!("{time:.2?}")
 }

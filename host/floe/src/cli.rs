@@ -15,7 +15,7 @@ pub use bench::{BenchCommand, HopArgs, RuntimeArgs};
 pub use journal::{
     DeadLettersArgs, DecisionArgs, HistoryArgs, JournalArg, PurgeArgs, ReplayArgs, ResolveArgs, RetryArgs, TracesArgs,
 };
-pub use run::{ResumeArgs, RunArgs};
+pub use run::{ProcessArgs, ResumeArgs, RunArgs};
 
 /// Runs flows whose nodes are untrusted WebAssembly components.
 #[derive(Debug, Parser)]
@@ -84,6 +84,18 @@ pub enum Command {
         after_help = "Examples:\n  floe completions bash > ~/.local/share/bash-completion/completions/floe\n  floe completions zsh > \"${fpath[1]}/_floe\""
     )]
     Completions(CompletionsArgs),
+}
+
+impl Command {
+    /// How it runs a flow, if it does.
+    pub fn process(&self) -> Option<&ProcessArgs> {
+        match self {
+            Self::Run(args) => Some(&args.process),
+            Self::Resume(args) => Some(&args.process),
+            Self::Retry(args) => Some(&args.process),
+            _ => None,
+        }
+    }
 }
 
 /// Levels of the log.

@@ -168,7 +168,7 @@ pub fn retry(args: &RetryArgs, settings: &Settings, started: Instant) -> Result<
     })?;
     tracing::info!(trace = &*again, "accepted again");
     let journal = args.journal.journal.clone();
-    run::resume(&ResumeArgs { journal, in_flight: args.in_flight, events: None, migrate: args.migrate }, settings, started)
+    run::resume(&ResumeArgs { journal, migrate: args.migrate, process: args.process.clone() }, settings, started)
 }
 
 /// Removes traces that are done with.

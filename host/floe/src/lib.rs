@@ -38,6 +38,7 @@ pub mod builder;
 pub mod cli;
 pub mod doctor;
 mod error;
+pub mod export;
 pub mod file;
 pub mod history;
 pub mod new;

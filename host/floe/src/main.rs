@@ -6,20 +6,35 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use floe::cli::{BenchCommand, Cli, Command, PluginCommand};
 use floe::settings::Settings;
-use floe::{Error, Exit, bench, builder, doctor, history, new, plugin, replay, run, schema, validate, viz};
+use floe::{Error, Exit, bench, builder, doctor, export, history, new, plugin, replay, run, schema, validate, viz};
 use tokio::time::Instant;
 
 fn main() -> ExitCode {
     let started = Instant::now();
     let cli = Cli::parse();
     let settings = Settings::from_env();
-    run::start_log(cli.log, &settings);
-    let exit = execute(&cli, &settings, started).unwrap_or_else(|error| {
+    let exit = match cli.command.process().and_then(|process| process.otlp.as_deref()).map(export::spans).transpose() {
+        Ok(None) => {
+            run::start_log(cli.log, &settings, None);
+            finish(execute(&cli, &settings, started), &settings)
+        }
+        Ok(Some((layer, spans))) => {
+            run::start_log(cli.log, &settings, Some(layer));
+            let exit = finish(execute(&cli, &settings, started), &settings);
+            spans.close();
+            exit
+        }
+        Err(error) => finish(Err(error), &settings),
+    };
+    ExitCode::from(exit.code())
+}
+
+fn finish(done: Result<Exit, Error>, settings: &Settings) -> Exit {
+    done.unwrap_or_else(|error| {
         // Where standard error is closed, the exit code is all that can be said.
         let _ = std::io::stderr().lock().write_all(error.render(settings.color_errors).as_bytes());
         error.exit()
-    });
-    ExitCode::from(exit.code())
+    })
 }
 
 fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Error> {

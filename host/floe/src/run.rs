@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{Cursor, End, Flow, JournalError, TraceError};
+use floe_flow::{Config, Cursor, End, Flow, JournalError, Observer, Several, TraceError};
 use floe_sandbox::Sandbox;
 use floe_store::Sqlite;
 use indicatif::ProgressBar;
@@ -27,10 +27,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::cli::{ResumeArgs, RunArgs};
+use crate::cli::{ProcessArgs, ResumeArgs, RunArgs};
+use crate::export::Endpoint;
 use crate::file;
 use crate::settings::Settings;
-use crate::{Error, Exit, assemble, builder, start};
+use crate::{Error, Exit, assemble, builder, export, start};
 
 pub use log::start as start_log;
 
@@ -63,10 +64,9 @@ pub fn run(args: &RunArgs, settings: &Settings, mut started: Instant) -> Result<
         envelope: args.envelope,
         tenant: args.tenant.clone(),
         output: args.output.clone(),
-        events: args.events.clone(),
-        in_flight: args.in_flight,
         journal: args.journal.clone(),
         migrate: args.migrate,
+        process: args.process.clone(),
     };
     plan.run(settings, started)
 }
@@ -87,10 +87,9 @@ pub fn resume(args: &ResumeArgs, settings: &Settings, started: Instant) -> Resul
         envelope: info.envelope,
         tenant: info.tenant,
         output: info.output.map(PathBuf::from),
-        events: args.events.clone(),
-        in_flight: args.in_flight,
         journal: Some(args.journal.clone()),
         migrate: args.migrate,
+        process: args.process.clone(),
     };
     plan.run(settings, started)
 }
@@ -105,10 +104,9 @@ struct Plan {
     envelope: bool,
     tenant: String,
     output: Option<PathBuf>,
-    events: Option<PathBuf>,
-    in_flight: usize,
     journal: Option<PathBuf>,
     migrate: bool,
+    process: ProcessArgs,
 }
 
 impl Plan {
@@ -119,6 +117,10 @@ impl Plan {
     }
 
     async fn run_on(&self, sandbox: &Sandbox, settings: &Settings, started: Instant) -> Result<Exit, Error> {
+        let endpoint = match self.process.metrics {
+            Some(address) => Some(export::endpoint(address).await?),
+            None => None,
+        };
         let assembled = assemble::assemble(&self.flow, sandbox, settings.cores.get()).await?;
         for warning in &assembled.warnings {
             tracing::warn!("{warning}");
@@ -127,20 +129,16 @@ impl Plan {
             Some(path) => Some(Arc::new(Durable::open(path, self, &assembled).await?)),
             None => None,
         };
-        if let Some(durable) = durable.as_ref().filter(|durable| durable.goes_on) {
-            let (unfinished, line) = (durable.unfinished.len(), durable.read.line + 1);
-            tracing::info!(unfinished, line, "the run goes on");
-        }
-        let (watch, events) = Watch::new(started, self.events.as_deref())?;
+        let (watch, events) = Watch::new(started, self.process.events.as_deref())?;
         let watch = Arc::new(watch);
-        let mut config = start::config(&self.flow, sandbox);
-        config.in_flight = self.in_flight;
-        config.in_flight_per_tenant = self.in_flight;
-        config.observer = Some(Arc::clone(&watch) as _);
-        config.journal = durable.as_ref().map(|durable| Arc::clone(&durable.journal) as _);
-        config.acknowledge = true;
+        let observer: Arc<dyn Observer> = match &endpoint {
+            Some(endpoint) => Arc::new(Several::new(vec![Arc::clone(&watch) as _, endpoint.observer()])),
+            None => Arc::clone(&watch) as _,
+        };
+        let config = self.config(sandbox, observer, durable.as_deref());
         let lines = self.lines(durable.as_deref(), config.budget.payload)?;
         let output = Output::open(self.output.as_deref(), durable.as_ref())?;
+        let serving = endpoint.map(Endpoint::serve).transpose()?;
         let running = Flow::start(assembled.graph, config);
 
         let bar = log::progress(settings);
@@ -149,7 +147,7 @@ impl Plan {
             lines: output.lines(),
             tenant: self.tenant.as_str().into(),
             durable,
-            in_flight: Arc::new(Semaphore::new(self.in_flight)),
+            in_flight: Arc::new(Semaphore::new(self.process.in_flight)),
             traces: JoinSet::new(),
             ends: BTreeMap::new(),
             lost: None,
@@ -162,6 +160,9 @@ impl Plan {
         running.stop(Duration::ZERO).await;
         drop((running, lines));
         let written = output.close().await;
+        if let Some(serving) = serving {
+            serving.stop().await;
+        }
         let unfinished = match durable {
             Some(durable) => durable.close().await,
             None => 0,
@@ -172,6 +173,17 @@ impl Plan {
         let summary = Summary { ends, numbers, took: started.elapsed(), unfinished: unfinished as u64 };
         summary.print(settings, self.journal.as_deref());
         summary.exit(fed, written, events, self)
+    }
+
+    /// How the flow runs: as its file says, and this process.
+    fn config(&self, sandbox: &Sandbox, observer: Arc<dyn Observer>, durable: Option<&Durable>) -> Config {
+        let mut config = start::config(&self.flow, sandbox);
+        config.in_flight = self.process.in_flight;
+        config.in_flight_per_tenant = self.process.in_flight;
+        config.observer = Some(observer);
+        config.journal = durable.map(|durable| Arc::clone(&durable.journal) as _);
+        config.acknowledge = true;
+        config
     }
 
     fn lines(&self, durable: Option<&Durable>, payload: usize) -> Result<Receiver<std::io::Result<Line>>, Error> {
@@ -198,7 +210,7 @@ impl Plan {
         let files = [
             ("--input", input),
             ("--output", self.output.as_deref()),
-            ("--events", self.events.as_deref()),
+            ("--events", self.process.events.as_deref()),
             ("--journal", self.journal.as_deref()),
         ];
         for (position, (one, first)) in files.iter().enumerate() {

@@ -50,8 +50,9 @@ pub const MAX_WAITING_SPANS: usize = 8192;
 pub const MAX_BATCH: usize = 512;
 /// A person who looks at a collector waits this long for what just happened.
 pub const BATCH_DELAY: Duration = Duration::from_secs(2);
-/// One request to the collector, its answer included: it is near.
-pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// One request to the collector, its answer included: it is near. Shorter than [`CLOSE_TIMEOUT`], so that whoever closes hears of
+/// one that does not answer.
+pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(4);
 /// A batch that the collector cannot take for now is tried once more, then dropped: the next one follows soon.
 pub const MAX_RETRIES: usize = 1;
 /// Bytes of the collector's answer; it says how many spans it refused, if any.
@@ -78,8 +79,11 @@ pub enum Error {
     /// The exporter does not start.
     #[error("the exporter of spans does not start: {0}")]
     Start(String),
-    /// The collector has not taken the last spans.
+    /// The collector has not taken the last spans; the log has it already, once for all requests that failed in a row.
     #[error("the last spans could not be exported: {0}")]
+    Unsent(String),
+    /// The exporter does not end; nobody else says so.
+    #[error("the exporter of spans does not end: {0}")]
     Close(String),
 }
 
@@ -155,10 +159,12 @@ impl Guard {
     pub async fn close(self) -> Result<(), Error> {
         let close = tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(CLOSE_TIMEOUT));
         let closed = close.await.map_err(|error| Error::Close(error.to_string()))?;
-        closed.map_err(|error| Error::Close(error.to_string()))?;
         // The SDK keeps it to itself.
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failure.map_or(Ok(()), |failure| Err(Error::Close(failure)))
+        match failure {
+            Some(failure) => Err(Error::Unsent(failure)),
+            None => closed.map_err(|error| Error::Close(error.to_string())),
+        }
     }
 }
 

@@ -105,7 +105,7 @@ async fn a_collector_that_is_not_there_stops_nobody() {
     run().await;
     drop(subscriber);
     let error = guard.close().await.unwrap_err();
-    assert!(matches!(&error, Error::Close(why) if why.contains("refused")), "{error}");
+    assert!(matches!(&error, Error::Unsent(why) if why.contains("refused")), "{error}");
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn a_collector_that_refuses_is_reported() {
     run().await;
     drop(subscriber);
     let error = guard.close().await.unwrap_err();
-    assert!(matches!(&error, Error::Close(why) if why.contains("400 Bad Request")), "{error}");
+    assert!(matches!(&error, Error::Unsent(why) if why.contains("400 Bad Request")), "{error}");
     let (head, _) = collector.join_next().await.unwrap().unwrap().remove(0);
     assert!(head.starts_with("post /tenants/7/v1/traces http/1.1\r\n"), "{head}");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::at_least_one;
+use super::ProcessArgs;
 
 /// The journal that a command looks into.
 #[derive(Debug, Clone, Args)]
@@ -83,12 +83,12 @@ pub struct RetryArgs {
     /// Where it is.
     #[command(flatten)]
     pub journal: JournalArg,
-    /// Traces at once
-    #[arg(long, value_name = "N", default_value_t = floe_flow::flow::DEFAULT_IN_FLIGHT, value_parser = at_least_one)]
-    pub in_flight: usize,
     /// Go on although a plugin or the input is not what the journal was begun with
     #[arg(long)]
     pub migrate: bool,
+    /// How it is run.
+    #[command(flatten)]
+    pub process: ProcessArgs,
 }
 
 /// Arguments of `floe replay`.

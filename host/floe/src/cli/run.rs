@@ -1,5 +1,6 @@
 //! Arguments of `floe run` and of those that go on with a run.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -22,18 +23,12 @@ pub struct RunArgs {
     /// With --build: also build sources outside the flow's repository. Their build runs with your rights
     #[arg(long, requires = "build")]
     pub trust: bool,
-    /// Traces at once
-    #[arg(long, value_name = "N", default_value_t = floe_flow::flow::DEFAULT_IN_FLIGHT, value_parser = at_least_one)]
-    pub in_flight: usize,
     /// Whose work this is
     #[arg(long, value_name = "TENANT", default_value = "local")]
     pub tenant: String,
     /// Write outputs here and not to standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Write every event of every trace here, one JSON object a line
-    #[arg(long, value_name = "FILE")]
-    pub events: Option<PathBuf>,
     /// Put another value into the flow file for this run; VALUE is YAML. May be given more than once
     #[arg(long, value_name = "PATH=VALUE")]
     pub set: Vec<String>,
@@ -46,6 +41,36 @@ pub struct RunArgs {
     /// With --journal: go on although the flow, a plugin or the input is not what the journal was begun with
     #[arg(long, requires = "journal")]
     pub migrate: bool,
+    /// How it is run.
+    #[command(flatten)]
+    pub process: ProcessArgs,
+}
+
+/// How a process runs what a flow file or a journal says; a journal does not keep it.
+#[derive(Debug, Clone, Args)]
+pub struct ProcessArgs {
+    /// Traces at once
+    #[arg(long, value_name = "N", default_value_t = floe_flow::flow::DEFAULT_IN_FLIGHT, value_parser = at_least_one)]
+    pub in_flight: usize,
+    /// Write every event of every trace here, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Serve numbers for Prometheus at http://ADDRESS/metrics as long as it runs: 9464 is a port for this machine alone, 0 any that
+    /// is free, 0.0.0.0:9464 is for others too. Who reaches it reads the names of nodes and tenants
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub metrics: Option<SocketAddr>,
+    /// Send spans of traces and attempts to an OpenTelemetry collector, by OTLP over HTTP: http://127.0.0.1:4318. One that is down
+    /// is warned of and fails nothing; the process waits 5 s at most for it to take the last spans
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+}
+
+/// A port of this machine, or an address and a port.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<u16>() {
+        Ok(port) => Ok((Ipv4Addr::LOCALHOST, port).into()),
+        Err(_) => text.parse().map_err(|_| "write a port (9464), or an address and a port (0.0.0.0:9464, [::1]:9464)".to_owned()),
+    }
 }
 
 /// Arguments of `floe resume`.
@@ -55,21 +80,19 @@ pub struct ResumeArgs {
     /// The journal of the run
     #[arg(value_name = "FILE")]
     pub journal: PathBuf,
-    /// Traces at once
-    #[arg(long, value_name = "N", default_value_t = floe_flow::flow::DEFAULT_IN_FLIGHT, value_parser = at_least_one)]
-    pub in_flight: usize,
-    /// Write every event of every trace from here on here, one JSON object a line
-    #[arg(long, value_name = "FILE")]
-    pub events: Option<PathBuf>,
     /// Go on although a plugin or the input is not what the journal was begun with
     #[arg(long)]
     pub migrate: bool,
+    /// How it is run.
+    #[command(flatten)]
+    pub process: ProcessArgs,
 }
 
 const RESUME_EXAMPLES: &str = "\
 Examples:
   floe run examples/speeches --input speeches.jsonl --journal j.db --output out.jsonl
   floe resume j.db
+  floe resume j.db --metrics 9464 --otlp http://127.0.0.1:4318
 
 Traces go on where their last record is, the input where it was last accepted, the output where it was last safe. A file
 given with --output has every line once; on standard output the last lines before the crash may come again. The flow is the
@@ -82,7 +105,8 @@ Examples:
   floe run hello --input in.jsonl --set nodes.split.config.words=100 --output out.jsonl
   floe run hello --input in.jsonl --in-flight 1 --events events.jsonl
   floe run hello --input in.jsonl --journal hello.db --output out.jsonl; floe resume hello.db
+  floe run hello --input in.jsonl --metrics 9464 --otlp http://127.0.0.1:4318
 
 Standard output has one JSON object a line: {\"trace_id\", \"line\", \"node\", \"payload\"} for each output, and
 {\"trace_id\", \"line\", \"terminal\", \"error\"} for each trace that did not complete. Ctrl-C lets what runs come to its end;
-a second one stops it.";
+a second one stops it. --metrics and --otlp are features `prometheus` and `otlp` of a build, there by default.";

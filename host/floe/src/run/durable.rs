@@ -26,8 +26,6 @@ pub(crate) struct Durable {
     pub(crate) written: Cursor,
     /// Traces that go on.
     pub(crate) unfinished: Vec<Arc<str>>,
-    /// Another process has begun it.
-    pub(crate) goes_on: bool,
 }
 
 impl Durable {
@@ -36,11 +34,10 @@ impl Durable {
         let info = info(plan, assembled)?;
         let journal = Sqlite::open(path, Options { max_bytes: None }).await?;
         let known = journal.reader().info().await?;
-        let goes_on = known.is_some();
-        match known {
+        match &known {
             None => journal.start(&info).await?,
             Some(known) => {
-                let differences = differences(&known, &info);
+                let differences = differences(known, &info);
                 if !differences.is_empty() && !plan.migrate {
                     let shown = path.display();
                     let message = format!("`{shown}` was begun with something else: {}", differences.join("; "));
@@ -63,7 +60,10 @@ impl Durable {
         let read = journal.reader().input_cursor().await?.unwrap_or(start);
         let written = journal.reader().output_cursor().await?.unwrap_or(start);
         let unfinished = journal.unfinished().await.map_err(|error| Error::wrong(error.to_string()))?;
-        Ok(Self { journal: Arc::new(journal), read, written, unfinished, goes_on })
+        if known.is_some() {
+            tracing::info!(unfinished = unfinished.len(), line = read.line + 1, "the run goes on");
+        }
+        Ok(Self { journal: Arc::new(journal), read, written, unfinished })
     }
 
     /// Closes the file, and returns how many traces go on another time.

@@ -4,32 +4,41 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 use crate::cli::LogLevel;
+use crate::export::SpanLayer;
 use crate::settings::Settings;
 
 /// The bar that is on screen; log lines go above it.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
-/// Starts the log. Later calls change nothing.
-pub fn start(level: LogLevel, settings: &Settings) {
+/// Starts the log, beside the layer that exports spans, if there is one. Later calls change nothing.
+pub fn start(level: LogLevel, settings: &Settings, spans: Option<SpanLayer>) {
     let level = match level {
-        LogLevel::Off => return,
-        LogLevel::Error => tracing::Level::ERROR,
-        LogLevel::Warn => tracing::Level::WARN,
-        LogLevel::Info => tracing::Level::INFO,
-        LogLevel::Debug => tracing::Level::DEBUG,
-        LogLevel::Trace => tracing::Level::TRACE,
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
     };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(settings.color_errors)
-        .without_time()
-        .with_writer(AboveBar)
-        .finish();
     // Somebody who embeds this may have a subscriber already.
-    let _ = tracing::subscriber::set_global_default(log);
+    let _ = match spans {
+        None if level == LevelFilter::OFF => return,
+        // A filter of all costs a span that nobody wants less than one of a layer.
+        None => {
+            let log = tracing_subscriber::fmt().with_max_level(level).with_ansi(settings.color_errors);
+            tracing::subscriber::set_global_default(log.without_time().with_writer(AboveBar).finish())
+        }
+        Some(spans) => {
+            let log = tracing_subscriber::fmt::layer().with_ansi(settings.color_errors).without_time().with_writer(AboveBar);
+            let both = tracing_subscriber::registry().with(spans).with(log.with_filter(level));
+            tracing::subscriber::set_global_default(both)
+        }
+    };
 }
 
 /// A bar for a run whose length nobody knows; invisible where standard error is no terminal.

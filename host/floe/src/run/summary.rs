@@ -82,7 +82,7 @@ impl Summary {
             let message = format!("cannot write the output to {place}: {error}; what it has is not complete{goes_on}");
             return Err(Error::Lost(message));
         }
-        if let (Err(error), Some(path)) = (events, &plan.events) {
+        if let (Err(error), Some(path)) = (events, &plan.process.events) {
             return Err(Error::Lost(format!("cannot write events to `{}`: {error}; the file is not complete", path.display())));
         }
         match fed {

@@ -392,6 +392,37 @@ fn a_table_of_routes_is_changed_while_the_flow_runs() {
     assert_eq!(ended.code, Some(0), "{}", ended.errors);
 }
 
+#[test]
+fn what_a_subflow_does_is_counted_once() {
+    let dir = greets("hops: 10");
+    let events = dir.path().join("events.jsonl");
+    let ran = run(dir.path(), "{\"name\": \"Ada\"}", &["--events", events.to_str().unwrap()]);
+    let events = fs::read_to_string(events).unwrap();
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let callers: Vec<_> = events.iter().filter(|event| event["event"] == "accepted").map(|event| event.get("caller")).collect();
+    assert_eq!(callers, [None, Some(&events[0]["trace"])]);
+    // What the call of the subflow used, its nodes used.
+    let used = events.iter().filter(|event| event["event"] == "succeeded" && event["node"] != "sub");
+    let fuel: u64 = used.map(|event| event["receipt"]["fuel"].as_u64().unwrap()).sum();
+    assert!(ran.errors.contains(": 1 completed\n"), "{}", ran.errors);
+    assert!(ran.errors.contains("\n4 hops, "), "split, sub, way and greet: {}", ran.errors);
+    let said = ran.errors.lines().find_map(|line| line.strip_prefix("fuel ")?.split_once(',')).unwrap().0.replace(' ', "");
+    assert_eq!(said, fuel.to_string());
+}
+
+#[test]
+fn a_subflow_without_an_output_is_no_trace_without_one() {
+    let dir = folder(&format!(
+        "floe: 1\nname: outer\nplugins: {{ p: {{ source: {} }} }}\nsubflows: {{ hole: inner.yaml }}\nnodes:\n  a: {{ run: p/echo }}\n  \
+         sub: {{ subflow: hole }}\n  b: {{ run: p/echo }}\nedges:\n  - a -> sub\n  - a -> b\n",
+        floe_tests::ECHO
+    ));
+    fs::write(dir.path().join("inner.yaml"), "floe: 1\nname: inner\nnodes: { n: { discard: true } }\n").unwrap();
+    let ran = run(dir.path(), "1\n2\n", &[]);
+    assert_eq!((ran.code, ran.lines.len()), (Some(0), 2), "{}", ran.errors);
+    assert!(ran.errors.contains("2 completed\n"), "{}", ran.errors);
+}
+
 #[cfg(unix)]
 fn send(child: &Child, signal: &str) {
     let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();

@@ -21,6 +21,9 @@ pub struct Event {
     /// Whose trace it is. In JSON only `accepted` says it: a reader of a file sees that event first.
     #[serde(skip)]
     pub tenant: Arc<str>,
+    /// Of a subflow, the trace that called it. In JSON only `accepted` says it.
+    #[serde(skip)]
+    pub caller: Option<Arc<str>>,
     /// Counts the trace's events from 0, without gaps.
     pub seq: u64,
     /// Microseconds since the flow started.

@@ -76,7 +76,7 @@ struct NodeNumbers {
     waiting: u64,
 }
 
-/// What is counted of a tenant's traces.
+/// What is counted of a tenant's traces; those of subflows are parts of their callers', but for messages and attempts.
 #[derive(Debug, Default, Clone)]
 struct TenantNumbers {
     accepted: u64,
@@ -101,6 +101,8 @@ struct Times {
 #[derive(Debug)]
 struct Live {
     tenant: Arc<str>,
+    /// 1; 0 if it is a subflow of another.
+    requests: u64,
     pending: u64,
     running: u64,
     /// Node, messages that wait at it, emissions of it that wait.
@@ -141,8 +143,8 @@ impl State {
         let tenant = &event.tenant;
         match &event.kind {
             EventKind::Accepted { .. } => {
-                self.numbers.tenant(tenant).accepted += 1;
-                self.enter(&event.trace, tenant);
+                self.numbers.tenant(tenant).accepted += u64::from(event.caller.is_none());
+                self.enter(event);
             }
             EventKind::Queued { node, load, .. } | EventKind::Started { node, load, .. } => self.load(&event.trace, node, *load),
             EventKind::Blocked { from, load, .. } => self.load(&event.trace, from, *load),
@@ -163,13 +165,15 @@ impl State {
             EventKind::Output { node, .. } => self.numbers.node(node, tenant).outputs += 1,
             EventKind::Chunk { node, .. } => self.numbers.node(node, tenant).chunks += 1,
             EventKind::Ended { terminal, latency_us } => {
-                let numbers = self.numbers.tenant(tenant);
-                *numbers.ended.entry(terminal.end.name()).or_default() += 1;
-                numbers.time.add(*latency_us);
+                if event.caller.is_none() {
+                    let numbers = self.numbers.tenant(tenant);
+                    *numbers.ended.entry(terminal.end.name()).or_default() += 1;
+                    numbers.time.add(*latency_us);
+                }
                 self.leave(&event.trace);
             }
             EventKind::Ending { .. } => self.stop(&event.trace),
-            EventKind::Resumed { .. } => self.enter(&event.trace, tenant),
+            EventKind::Resumed { .. } => self.enter(event),
             EventKind::Discarded { .. }
             | EventKind::Joined { .. }
             | EventKind::Late { .. }
@@ -190,12 +194,13 @@ impl State {
 // === gauges ===
 
 impl State {
-    fn enter(&mut self, trace: &Arc<str>, tenant: &Arc<str>) {
+    fn enter(&mut self, event: &Event) {
+        let (trace, tenant, requests) = (&event.trace, &event.tenant, u64::from(event.caller.is_none()));
         // There already, if its end was missed.
         self.leave(trace);
         if self.live.len() < MAX_GAUGED_TRACES {
-            self.numbers.tenant(tenant).in_flight += 1;
-            let live = Live { tenant: Arc::clone(tenant), pending: 0, running: 0, nodes: Vec::new() };
+            self.numbers.tenant(tenant).in_flight += requests;
+            let live = Live { tenant: Arc::clone(tenant), requests, pending: 0, running: 0, nodes: Vec::new() };
             self.live.insert(Arc::clone(trace), live);
         }
     }
@@ -227,7 +232,7 @@ impl State {
         let Some(live) = self.live.remove(trace) else { return };
         let numbers = self.numbers.tenant(&live.tenant);
         numbers.running -= live.running;
-        numbers.in_flight -= 1;
+        numbers.in_flight -= live.requests;
     }
 }
 

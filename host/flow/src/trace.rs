@@ -402,6 +402,11 @@ impl Trace {
         std::iter::successors(Some(self), |trace| trace.caller.as_ref().map(|caller| &*caller.trace))
     }
 
+    /// Of a subflow, the trace that called it.
+    pub(crate) fn caller_id(&self) -> Option<Arc<str>> {
+        self.caller.as_ref().map(|caller| Arc::clone(&caller.trace.origin.trace))
+    }
+
     /// What is left to this trace and to all that called it.
     pub(crate) fn remaining(&self) -> Remaining {
         let fuel = self.callers().filter_map(|trace| trace.fuel().map(|(used, max)| max.saturating_sub(used))).min();
@@ -454,7 +459,8 @@ impl Trace {
         }
         let at_us = micros(self.flow.started.elapsed());
         let Origin { trace, tenant, .. } = &self.origin;
-        let event = Event { trace: Arc::clone(trace), tenant: Arc::clone(tenant), seq, at_us, kind: kind() };
+        let event =
+            Event { trace: Arc::clone(trace), tenant: Arc::clone(tenant), caller: self.caller_id(), seq, at_us, kind: kind() };
         // An observer that panics must not leave the trace without an end.
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
     }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use floe_flow::{Event, EventKind, Observer, Receipt};
+use floe_flow::{Event, EventKind, Observer};
 use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
@@ -28,9 +28,9 @@ pub(crate) struct Watch {
 /// What a run did.
 #[derive(Debug, Clone)]
 pub(crate) struct Numbers {
-    /// Attempts that ended.
+    /// Attempts that ended, with the items and nodes within their calls: what the budgets of traces count.
     pub(crate) hops: u64,
-    /// Their times, in microseconds.
+    /// Times of attempts, in microseconds.
     pub(crate) latency: Histogram<u64>,
     /// Units of guest computation.
     pub(crate) fuel: u64,
@@ -38,7 +38,7 @@ pub(crate) struct Numbers {
     pub(crate) peak_memory: u64,
     /// From the start of the process's work to the first attempt.
     pub(crate) first_hop: Option<Duration>,
-    /// Traces that completed without any output.
+    /// Traces that completed without any output; those of subflows have none of their own.
     pub(crate) silent: u64,
 }
 
@@ -77,33 +77,32 @@ impl Watch {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner).hops
     }
 
-    fn count(&self, kind: &EventKind) {
+    fn count(&self, event: &Event) {
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        match kind {
+        match &event.kind {
             EventKind::Started { .. } => {
                 numbers.first_hop.get_or_insert_with(|| self.started.elapsed());
             }
             EventKind::Succeeded { latency_us, receipt, .. } | EventKind::Failed { latency_us, receipt, .. } => {
-                numbers.add(*latency_us, receipt);
+                numbers.latency.saturating_record(*latency_us);
+                numbers.peak_memory = numbers.peak_memory.max(receipt.peak_memory);
+                // The receipt of the call has what its subflow used.
+                if event.caller.is_none() {
+                    numbers.hops += 1 + receipt.hops;
+                    numbers.fuel += receipt.fuel;
+                }
             }
-            EventKind::Ended { terminal, .. } if terminal.error.is_none() && terminal.outputs == 0 => numbers.silent += 1,
+            EventKind::Ended { terminal, .. } if event.caller.is_none() && terminal.error.is_none() && terminal.outputs == 0 => {
+                numbers.silent += 1;
+            }
             _ => {}
         }
     }
 }
 
-impl Numbers {
-    fn add(&mut self, latency_us: u64, receipt: &Receipt) {
-        self.hops += 1;
-        self.latency.saturating_record(latency_us);
-        self.fuel += receipt.fuel;
-        self.peak_memory = self.peak_memory.max(receipt.peak_memory);
-    }
-}
-
 impl Observer for Watch {
     fn observe(&self, event: Event) {
-        self.count(&event.kind);
+        self.count(&event);
         if let Some(events) = &self.events {
             // A file that cannot be written says so when it is closed.
             let _ = events.send(event);

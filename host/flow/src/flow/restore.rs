@@ -28,7 +28,7 @@ impl Step<'_> {
             tenant: Arc::clone(&origin.tenant),
             user: origin.user.clone(),
             session: origin.session.clone(),
-            caller: self.trace.caller.as_ref().map(|caller| Arc::clone(&caller.origin().trace)),
+            caller: self.trace.caller_id(),
             payload: message.payload.clone(),
             meta: message.meta.clone(),
             topic: message.topic.clone(),
@@ -43,10 +43,7 @@ impl Step<'_> {
 
     pub(super) fn accept(&mut self, message: &Arc<Message>) {
         let trace = self.trace;
-        self.event(|| {
-            let caller = trace.caller.as_ref().map(|caller| Arc::clone(&caller.origin().trace));
-            EventKind::Accepted { tenant: Arc::clone(&trace.origin.tenant), caller }
-        });
+        self.event(|| EventKind::Accepted { tenant: Arc::clone(&trace.origin.tenant), caller: trace.caller_id() });
         self.enter(message);
     }
 

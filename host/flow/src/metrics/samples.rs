@@ -60,7 +60,11 @@ pub(super) fn families() -> impl Iterator<Item = Family> {
         counter("floe_chunks_total", "Pieces of streams that went to readers.", Nodes(|node| One(node.chunks))),
         gauge("floe_queued", "Messages that wait at the node for a slot.", Nodes(|node| One(node.queued))),
         gauge("floe_waiting", "Emissions of the node that wait for room further on.", Nodes(|node| One(node.waiting))),
-        counter("floe_traces_accepted_total", "Traces that the flow took on.", Tenants(|tenant| One(tenant.accepted))),
+        counter(
+            "floe_traces_accepted_total",
+            "Traces that the flow took on, without those of subflows.",
+            Tenants(|tenant| One(tenant.accepted)),
+        ),
         counter("floe_traces_ended_total", "Traces that ended.", Tenants(|tenant| By("terminal", &tenant.ended))),
         histogram("floe_trace_seconds", "From acceptance to the end of a trace.", Tenants(|tenant| Times(&tenant.time))),
         gauge("floe_traces_in_flight", "Traces that have not ended.", Tenants(|tenant| One(tenant.in_flight))),

@@ -80,7 +80,7 @@ fn chunk_event(seq: u64, text: &str, done: bool) -> Event {
         done,
         meta: Meta::default(),
     };
-    Event { trace: "trace".into(), tenant: "tenant".into(), seq, at_us: 5, kind }
+    Event { trace: "trace".into(), tenant: "tenant".into(), caller: None, seq, at_us: 5, kind }
 }
 
 fn chunk_item(text: &str, stream: &str) -> Item {

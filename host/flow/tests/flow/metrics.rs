@@ -33,7 +33,7 @@ fn sum(metrics: &Metrics, name: &str) -> f64 {
 }
 
 fn event(trace: &str, tenant: &str, kind: EventKind) -> Event {
-    Event { trace: trace.into(), tenant: tenant.into(), seq: 0, at_us: 0, kind }
+    Event { trace: trace.into(), tenant: tenant.into(), caller: None, seq: 0, at_us: 0, kind }
 }
 
 fn succeeded(node: &str, latency_us: u64) -> EventKind {
@@ -152,6 +152,22 @@ fn labels_are_bounded_and_nothing_is_lost() {
     };
     assert_eq!((of("n0", "t0"), of("n2", "t1999")), (Some(1.0), None));
     assert!(of("n2", OTHER) > Some(1000.0) && of(OTHER, OTHER) > Some(1000.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subflow_is_a_part_of_its_callers_trace() {
+    let mut inner = Graph::builder("inner");
+    inner.run("work", echo(), policy());
+    let mut graph = Graph::builder("outer");
+    graph.subflow("inner", inner.build().unwrap(), floe_flow::Config::on_current_runtime().budget);
+    graph.run("sub", Arc::new(floe_flow::SubflowNode::new("inner")), policy());
+    let metrics = Arc::new(Metrics::default());
+    let flow = start_with(graph, |config| config.observer = Some(metrics.clone()));
+    outputs(&flow, json!(1)).await;
+    assert_eq!((sum(&metrics, "floe_attempts_total"), sum(&metrics, "floe_traces_in_flight")), (2.0, 0.0));
+    for name in ["floe_traces_accepted_total", "floe_traces_ended_total", "floe_trace_seconds_count"] {
+        assert_eq!(sum(&metrics, name), 1.0, "{name}");
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn check(recorder: &Recorder, expected: &Expect) {
 
 fn event(seq: u64) -> Event {
     let kind = EventKind::Output { node: "node".into(), message: MessageId::INPUT };
-    Event { trace: "trace".into(), tenant: "tenant".into(), seq, at_us: 0, kind }
+    Event { trace: "trace".into(), tenant: "tenant".into(), caller: None, seq, at_us: 0, kind }
 }
 
 fn chunk(seq: u64, bytes: usize) -> Event {

@@ -54,10 +54,9 @@ pub fn traces(args: &TracesArgs) -> Result<Exit, Error> {
 
 /// Prints the records of a trace, one JSON object a line.
 pub fn history(args: &HistoryArgs) -> Result<Exit, Error> {
-    let entries = load(&args.journal, &args.trace)?;
-    let first = args.tail.map_or(0, |tail| entries.len().saturating_sub(tail));
+    let entries = last(&args.journal, &args.trace, args.tail)?;
     let mut out = std::io::stdout().lock();
-    for entry in &entries[first..] {
+    for entry in &entries {
         writeln!(out, "{}", line(&args.trace, entry))?;
     }
     Ok(Exit::Completed)
@@ -208,7 +207,15 @@ fn plain(text: &str) -> String {
 
 /// The records of a trace; an error if there are none.
 pub(crate) fn load(journal: &JournalArg, trace: &str) -> Result<Vec<Entry>, Error> {
-    let entries = reading(journal, async |reader| reader.load(trace).await.map_err(Error::from))?;
+    last(journal, trace, None)
+}
+
+/// The last so many of them, or all.
+fn last(journal: &JournalArg, trace: &str, count: Option<u32>) -> Result<Vec<Entry>, Error> {
+    let entries = reading(journal, async |reader| match count {
+        Some(count) => reader.tail(trace, count).await.map_err(Error::from),
+        None => reader.load(trace).await.map_err(Error::from),
+    })?;
     if entries.is_empty() {
         let message = format!("`{}` has no trace `{}`", journal.journal.display(), plain(trace));
         return Err(Error::wrong(message).with_help("floe traces lists those that it has"));

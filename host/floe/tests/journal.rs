@@ -120,9 +120,16 @@ fn history_is_told_and_removed() {
     assert_eq!((names.len(), &names[..2], names[4]), (5, ["accepted", "done"].as_slice(), "delivered"));
     assert_eq!(history[0]["payload"], json!({ "name": "a" }));
     assert_eq!(history[1]["outcome"]["outputs"][0]["payload"], json!({ "greeting": "Hello, a!" }));
-    let unknown = floe(dir, &["history", "nobody"]);
-    assert_eq!(unknown.status.code(), Some(2));
-    assert!(errors(&unknown).contains("`j.db` has no trace `nobody`"), "{}", errors(&unknown));
+    for tail in [1, 2, 5, 6] {
+        let last = done(dir, &["history", traces[1]["trace_id"].as_str().unwrap(), "--tail", &tail.to_string()]);
+        assert_eq!(json_lines(&last), history[5_usize.saturating_sub(tail)..], "the last {tail}, in order");
+    }
+    let none = floe(dir, &["history", traces[1]["trace_id"].as_str().unwrap(), "--tail", "0"]);
+    assert_eq!(none.status.code(), Some(2), "{}", errors(&none));
+    for unknown in [floe(dir, &["history", "nobody"]), floe(dir, &["history", "nobody", "--tail", "3"])] {
+        assert_eq!(unknown.status.code(), Some(2));
+        assert!(errors(&unknown).contains("`j.db` has no trace `nobody`"), "{}", errors(&unknown));
+    }
     assert_eq!(done(dir, &["purge", "--keep", "0"]), "2 traces removed\n");
     assert_eq!(done(dir, &["traces", "--json"]), "");
 }

@@ -135,11 +135,22 @@ impl Reader {
 
     /// As [`Journal::load`].
     pub async fn load(&self, trace: &str) -> Result<Vec<Entry>, Error> {
-        let select = "SELECT at_ms, seq, body FROM records WHERE trace = (SELECT id FROM traces WHERE name = ?) ORDER BY id";
-        let select = query_as::<_, (i64, i64, String)>(select).bind(trace.to_owned());
+        // SQLite takes a negative limit for none.
+        self.last(trace, -1).await
+    }
+
+    /// The last records of a trace, at most `count`, in order; no others are read.
+    pub async fn tail(&self, trace: &str, count: u32) -> Result<Vec<Entry>, Error> {
+        self.last(trace, count.into()).await
+    }
+
+    async fn last(&self, trace: &str, count: i64) -> Result<Vec<Entry>, Error> {
+        let select = "SELECT at_ms, seq, body FROM records WHERE trace = (SELECT id FROM traces WHERE name = ?)
+            ORDER BY id DESC LIMIT ?";
+        let select = query_as::<_, (i64, i64, String)>(select).bind(trace.to_owned()).bind(count);
         let rows = select.fetch_all(&mut *self.connection.lock().await).await;
         let rows = rows.map_err(|error| self.file.failed(&error))?;
-        let entries = rows.into_iter().map(|(at_ms, seq, body)| {
+        let entries = rows.into_iter().rev().map(|(at_ms, seq, body)| {
             let record = record(&body).map_err(|error| self.file.not_read(trace, &error))?;
             Ok(Entry { at_ms: unsigned(at_ms), seq: unsigned(seq), record })
         });

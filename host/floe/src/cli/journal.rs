@@ -50,9 +50,9 @@ pub struct HistoryArgs {
     /// Where it is.
     #[command(flatten)]
     pub journal: JournalArg,
-    /// Only the last records
-    #[arg(long, value_name = "N")]
-    pub tail: Option<usize>,
+    /// Only the last N records; the others are not read
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub tail: Option<u32>,
 }
 
 /// Arguments of `floe dead-letters`.

@@ -57,6 +57,30 @@ async fn dead_letters_say_what_broke_and_where() {
     assert_eq!(journal.reader().dead_letters(1).await.unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn the_last_records_are_read_alone() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("journal");
+    let journal = open(&path).await;
+    append(&journal, "t", vec![of("me", "\"first\""), done("1"), done("2"), ended(End::Completed)]).await;
+    append(&journal, "u", vec![accept()]).await;
+    let all = journal.load("t").await.unwrap();
+    for count in 0..=5 {
+        let tail = journal.reader().tail("t", count).await.unwrap();
+        assert_eq!(tail, all[4_usize.saturating_sub(count as usize)..]);
+    }
+    assert_eq!(journal.reader().tail("nobody", 1).await, Ok(Vec::new()));
+    journal.close().await;
+    // What stands before them is damaged, and nobody sees it.
+    let mut bytes = fs::read(&path).unwrap();
+    let first = bytes.windows(7).position(|window| window == b"\"first\"").unwrap();
+    bytes[first] = b'x';
+    fs::write(&path, bytes).unwrap();
+    let journal = open(&path).await;
+    assert_eq!(journal.reader().tail("t", 3).await.unwrap(), all[1..]);
+    assert!(journal.load("t").await.is_err());
+}
+
 fn holds(dir: &Path, text: &str) -> bool {
     let files = fs::read_dir(dir).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
     files.into_iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))

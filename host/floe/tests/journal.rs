@@ -157,3 +157,79 @@ fn what_goes_on_is_what_was_begun() {
     let same = floe(dir, &["run", ".", "--input", "in.jsonl", "--journal", "in.jsonl"]);
     assert!(errors(&same).contains("--input and --journal are the same file"), "{}", errors(&same));
 }
+
+/// A request that fails, then many that take some room.
+fn large_input() -> String {
+    let line = |n: usize| format!("{{\"name\": \"{n}{}\"}}\n", "x".repeat(20_000));
+    (0..200).map(|n| if n == 0 { "{}\n".to_owned() } else { line(n) }).collect()
+}
+
+/// Few at once, so that what is unfinished takes a small part of it.
+const MAX: [&str; 4] = ["--journal-max", "2MiB", "--in-flight", "4"];
+
+/// A journal that has reached its limit before the end of the input.
+fn full() -> TempDir {
+    let dir = folder(floe_tests::ECHO, "greet", &large_input());
+    let ran = floe(dir.path(), &[&RUN[..], &MAX].concat());
+    let said = errors(&ran);
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    for says in
+        ["database or disk is full", "raise --journal-max beyond 2097152 bytes", "floe purge --journal j.db", "floe resume j.db"]
+    {
+        assert!(said.contains(says), "`{says}` is missing: {said}");
+    }
+    let size = fs::metadata(dir.path().join("j.db")).unwrap().len();
+    assert!(size <= 2 << 20, "{size}");
+    dir
+}
+
+#[test]
+fn a_full_journal_goes_on_after_a_purge() {
+    let dir = full();
+    let dir = dir.path();
+    let still = floe(dir, &[&["resume", "j.db"], &MAX[..]].concat());
+    assert_eq!(still.status.code(), Some(1), "{}", errors(&still));
+    let mut purges = 0;
+    let mut size = u64::MAX;
+    let last = loop {
+        let removed = done(dir, &["purge", "--keep", "0"]);
+        assert!(!removed.starts_with("0 "), "{removed}");
+        size = size.min(fs::metadata(dir.join("j.db")).unwrap().len());
+        purges += 1;
+        let ran = floe(dir, &[&["resume", "j.db"], &MAX[..]].concat());
+        if !errors(&ran).contains("database or disk is full") {
+            break ran;
+        }
+    };
+    assert!(matches!(last.status.code(), Some(0 | 1)), "{}", errors(&last));
+    assert!(purges > 1 && size < 1 << 20, "{purges} purges to {size} bytes");
+    let lines: Vec<u64> = output(dir).iter().map(|line| line["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, (1..=200).collect::<Vec<_>>(), "each line once");
+}
+
+#[test]
+fn a_full_journal_goes_on_without_the_limit() {
+    let dir = full();
+    let dir = dir.path();
+    let failed = json_lines(&done(dir, &["dead-letters", "--json"]))[0]["trace_id"].as_str().unwrap().to_owned();
+    // It is accepted again, and the rest of the input is read.
+    let retried = floe(dir, &["retry", &failed]);
+    assert_eq!(retried.status.code(), Some(1), "it fails again: {}", errors(&retried));
+    let lines = output(dir);
+    assert_eq!(lines.len(), 201);
+    assert_eq!(lines.iter().filter(|line| line["trace_id"] == json!(format!("{failed}~2"))).count(), 1);
+}
+
+#[test]
+fn a_journals_limit_is_one_that_can_be() {
+    let dir = folder(floe_tests::ECHO, "greet", "{}\n");
+    for (args, says) in [
+        (&["--journal", "j.db", "--journal-max", "100KiB"][..], "a journal needs 1 MiB at least"),
+        (&["--journal", "j.db", "--journal-max", "much"], "`much` is no size"),
+        (&["--journal-max", "1GiB"], "--journal <FILE>"),
+    ] {
+        let ran = floe(dir.path(), &[&["run", "."], args].concat());
+        assert_eq!(ran.status.code(), Some(2), "{args:?}");
+        assert!(errors(&ran).contains(says), "{args:?} should say `{says}`: {}", errors(&ran));
+    }
+}

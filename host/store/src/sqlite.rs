@@ -36,7 +36,8 @@ use writer::Writer;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Bytes that the file may have; none: as many as the disk has. At the limit the journal is unusable, as when the disk is
-    /// full. The write-ahead log beside it takes some 16 MiB more.
+    /// full; it can be opened again, without a limit to go on, or to remove something first. A file that is larger already does
+    /// not grow. The write-ahead log beside it takes some 16 MiB more.
     pub max_bytes: Option<u64>,
 }
 

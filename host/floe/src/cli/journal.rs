@@ -168,9 +168,18 @@ Examples:
 A call of a node that writes or acts outside, and does not say that it is idempotent, is never made twice unasked. If the
 process dies during such a call its trace ends `in_doubt` and waits here. Then: floe resume j.db";
 
+const PURGE_EXAMPLES: &str = "\
+Examples:
+  floe purge --journal j.db --older-than 720h
+  floe purge --journal j.db --older-than 720h --keep 100000
+  floe purge --journal j.db --tenant acme
+
+Traces that have not ended, or whose end the output does not have, stay. The file gets smaller by what goes, so that a run whose
+journal has reached --journal-max can go on. It needs the journal for itself: stop the run, purge, then: floe resume j.db";
+
 /// Arguments of `floe purge`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  floe purge --journal j.db --older-than 720h\n  floe purge --journal j.db --tenant acme")]
+#[command(after_help = PURGE_EXAMPLES)]
 pub struct PurgeArgs {
     /// Where they are.
     #[command(flatten)]

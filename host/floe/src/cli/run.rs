@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::at_least_one;
+use crate::file::{Bytes, parse_bytes};
+
+/// The smallest limit of a journal: a plugin and some traces.
+pub const MIN_JOURNAL: u64 = 1 << 20;
 
 /// Arguments of `floe run`.
 #[derive(Debug, Args)]
@@ -63,6 +67,17 @@ pub struct ProcessArgs {
     /// is warned of and fails nothing; the process waits 5 s at most for it to take the last spans
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
+    /// With --journal: how large its file may get, such as 10GiB; none: as large as the disk lets it. At the limit the run ends with 1
+    /// and goes on after `floe purge`, or with a higher limit. The log beside the file takes 16 MiB more
+    #[arg(long, value_name = "SIZE", requires = "journal", value_parser = journal_size)]
+    pub journal_max: Option<u64>,
+}
+
+fn journal_size(text: &str) -> Result<u64, String> {
+    match parse_bytes(text)? {
+        bytes if bytes < MIN_JOURNAL => Err(format!("a journal needs {} at least", Bytes(MIN_JOURNAL))),
+        bytes => Ok(bytes),
+    }
 }
 
 /// A port of this machine, or an address and a port.
@@ -96,7 +111,8 @@ Examples:
 
 Traces go on where their last record is, the input where it was last accepted, the output where it was last safe. A file
 given with --output has every line once; on standard output the last lines before the crash may come again. The flow is the
-one that the journal has. A call that must not be made twice, and may have been made, waits: see `floe resolve`.";
+one that the journal has. A call that must not be made twice, and may have been made, waits: see `floe resolve`. What belongs to
+this process, such as --in-flight, --metrics or --journal-max, is not in the journal: say it again.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:

@@ -32,7 +32,7 @@ impl Durable {
     /// Opens the plan's journal for what is to be run: a new one, or one that was begun with the same.
     pub(super) async fn open(path: &Path, plan: &Plan, assembled: &Assembled) -> Result<Self, Error> {
         let info = info(plan, assembled)?;
-        let journal = Sqlite::open(path, Options { max_bytes: None }).await?;
+        let journal = Sqlite::open(path, Options { max_bytes: plan.process.journal_max }).await?;
         let known = journal.reader().info().await?;
         match &known {
             None => journal.start(&info).await?,

@@ -229,19 +229,22 @@ impl JournalFile {
     /// What SQLite's error means for whoever runs this journal.
     pub(crate) fn failed(&self, error: &sqlx::Error) -> Error {
         let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-        let raise = match self.options.max_bytes {
-            Some(bytes) => format!(", or raise its limit of {bytes} bytes"),
-            None => String::new(),
-        };
         // The primary codes of <https://www.sqlite.org/rescode.html>.
         let remedy = match code.map(|code| code & 0xff) {
-            Some(13) => format!("free space on its disk{raise}"),
+            Some(13) => self.make_room(),
             Some(3 | 8 | 14) => "let this process write to it and its directory".to_owned(),
             Some(11 | 26) => "it is damaged: bring it back from a copy".to_owned(),
             Some(5 | 6) => "end the program that keeps it locked".to_owned(),
             _ => "see that its disk is in order".to_owned(),
         };
         self.unusable(&error, &remedy)
+    }
+
+    /// SQLite does not say whether it is the limit or the disk.
+    fn make_room(&self) -> String {
+        let limit = self.options.max_bytes.map(|bytes| format!("raise --journal-max beyond {bytes} bytes, or "));
+        let purge = format!("remove what is done with by `floe purge --journal {} --keep 1000`", self.path.display());
+        format!("{}{purge}, or free space on its disk", limit.unwrap_or_default())
     }
 
     /// A value was not made into JSON.

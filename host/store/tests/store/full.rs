@@ -25,7 +25,10 @@ async fn a_full_journal_says_what_to_do_and_takes_nothing_in_any_more() {
     let text = message(&error);
     let file = path.display();
     assert!(text.starts_with(&format!("the journal `{file}` failed: ")) && text.contains("database or disk is full"), "{text}");
-    let remedy = format!("free space on its disk, or raise its limit of {LIMIT} bytes, then: floe resume {file}");
+    let remedy = format!(
+        "raise --journal-max beyond {LIMIT} bytes, or remove what is done with by `floe purge --journal {file} --keep 1000`, or free \
+         space on its disk, then: floe resume {file}"
+    );
     assert!(text.ends_with(&remedy), "{text}");
 
     // A small one would fit again; it must not be taken after those that are lost.
@@ -67,6 +70,6 @@ async fn what_does_not_fit_beside_the_records_fails_alone() {
     let dir = TempDir::new().unwrap();
     let journal = Sqlite::open(&dir.path().join("journal"), Options { max_bytes: Some(LIMIT) }).await.unwrap();
     let error = journal.put_component("00", vec![7; 1 << 20]).await.unwrap_err();
-    assert!(matches!(&error, Error::Unusable(text) if text.contains("raise its limit")), "{error}");
+    assert!(matches!(&error, Error::Unusable(text) if text.contains("raise --journal-max")), "{error}");
     append(&journal, "t", vec![accept()]).await;
 }

@@ -15,7 +15,7 @@ pub use bench::{BenchCommand, HopArgs, RuntimeArgs};
 pub use journal::{
     DeadLettersArgs, DecisionArgs, HistoryArgs, JournalArg, PurgeArgs, ReplayArgs, ResolveArgs, RetryArgs, TracesArgs,
 };
-pub use run::{ProcessArgs, ResumeArgs, RunArgs};
+pub use run::{DEFAULT_GRACE, MAX_GRACE, MAX_WEIGHT, MIN_JOURNAL, ProcessArgs, ResumeArgs, RunArgs};
 
 /// Runs flows whose nodes are untrusted WebAssembly components.
 #[derive(Debug, Parser)]

@@ -12,7 +12,7 @@ mod reader;
 mod summary;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,9 +42,6 @@ use output::{Lines, Output};
 use reader::{Ended, Reader};
 use summary::{Summary, count, plural};
 use watch::Watch;
-
-/// How long the first Ctrl-C waits for what is in flight.
-pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
 
 /// What the summary calls traces whose results nobody took.
 const NOT_WRITTEN: &str = "not written";
@@ -112,6 +109,7 @@ struct Plan {
 impl Plan {
     fn run(&self, settings: &Settings, started: Instant) -> Result<Exit, Error> {
         self.check_files()?;
+        self.check_weights()?;
         let sandbox = start::sandbox(settings)?;
         start::runtime()?.block_on(self.run_on(&sandbox, settings, started))
     }
@@ -151,6 +149,7 @@ impl Plan {
             traces: JoinSet::new(),
             ends: BTreeMap::new(),
             lost: None,
+            grace: self.process.grace.0,
             bar,
         };
         let fed = run.feed(lines, &watch).await;
@@ -180,6 +179,7 @@ impl Plan {
         let mut config = start::config(&self.flow, sandbox);
         config.in_flight = self.process.in_flight;
         config.in_flight_per_tenant = self.process.in_flight;
+        config.weights = self.process.weight.iter().cloned().collect();
         config.observer = Some(observer);
         config.journal = durable.map(|durable| Arc::clone(&durable.journal) as _);
         config.acknowledge = true;
@@ -201,6 +201,14 @@ impl Plan {
                 tracing::warn!("the input was standard input: what had not been accepted is not known here");
                 Ok(tokio::sync::mpsc::channel(1).1)
             }
+        }
+    }
+
+    fn check_weights(&self) -> Result<(), Error> {
+        let mut tenants = BTreeSet::new();
+        match self.process.weight.iter().find(|(tenant, _)| !tenants.insert(tenant)) {
+            Some((tenant, _)) => Err(Error::wrong(format!("--weight names the tenant `{tenant}` twice"))),
+            None => Ok(()),
         }
     }
 
@@ -262,6 +270,8 @@ struct Run {
     ends: BTreeMap<&'static str, u64>,
     /// Why the journal cannot be written any more.
     lost: Option<String>,
+    /// After the first interrupt.
+    grace: Duration,
     bar: ProgressBar,
 }
 
@@ -283,7 +293,7 @@ impl Run {
                 biased;
                 () = interrupts.next() => {
                     drop(lines);
-                    self.wind_down(DEFAULT_GRACE, &mut interrupts).await;
+                    self.wind_down(self.grace, &mut interrupts).await;
                     return Fed::Interrupted;
                 }
                 () = self.lines.gone() => {
@@ -373,8 +383,7 @@ impl Run {
         if !grace.is_zero() {
             self.bar.suspend(|| {
                 let traces = plural(self.flow.in_flight() as u64, "trace");
-                let seconds = grace.as_secs();
-                let text = format!("interrupted: {traces} may come to an end within {seconds} s; Ctrl-C again stops them now");
+                let text = format!("interrupted: {traces} may come to an end within {grace:?}; Ctrl-C again stops them now");
                 let _ = writeln!(std::io::stderr(), "{text}");
             });
         }

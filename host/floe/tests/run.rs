@@ -423,6 +423,52 @@ fn a_subflow_without_an_output_is_no_trace_without_one() {
     assert!(ran.errors.contains("2 completed\n"), "{}", ran.errors);
 }
 
+#[test]
+fn tenants_take_turns_by_their_weights() {
+    let flow = format!(
+        "floe: 1\nname: test\nplugins: {{ p: {{ source: {} }} }}\nnodes:\n  n: {{ run: p/sleep, policy: {{ concurrency: 1 }} }}\n",
+        floe_tests::EVIL
+    );
+    let line = |tenant: &str, millis: u32| json!({ "payload": millis, "headers": { "tenant": tenant }}).to_string();
+    // All others wait for the first one.
+    let lines = |tenant: &str| vec![line(tenant, 0); 8].join("\n");
+    let input = [line("first", 3000), lines("a"), lines("b")].join("\n");
+    for (weights, expected) in [(&[][..], 4), (&["--weight", "a=3"], 6), (&["--weight", "a=1", "--weight", "b=7"], 1)] {
+        let dir = folder(&flow);
+        let events = dir.path().join("events.jsonl");
+        let ran = run(dir.path(), &input, &[&["--envelope", "--events", events.to_str().unwrap()], weights].concat());
+        assert_eq!((ran.code, ran.lines.len()), (Some(0), 17), "{}", ran.errors);
+        let events = fs::read_to_string(events).unwrap();
+        let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let started = events.filter(|event| event["event"] == "started").skip(1).take(8);
+        let lines = started.map(|event| event["trace"].as_str().unwrap().split_once('-').unwrap().0.parse::<u32>().unwrap());
+        let of_a = lines.filter(|line| (2..10).contains(line)).count();
+        assert_eq!(of_a, expected, "{weights:?}");
+    }
+}
+
+#[test]
+fn weights_and_grace_are_checked() {
+    let dir = one_node(floe_tests::ECHO, "echo", "");
+    let number = "write TENANT=N, with N from 1 to 1000";
+    for (args, says) in [
+        (&["--weight", "a"][..], number),
+        (&["--weight", "=1"], number),
+        (&["--weight", "a=0"], number),
+        (&["--weight", "a=1001"], number),
+        (&["--weight", "a=1.5"], number),
+        (&["--weight", "a=1", "--weight", "b=2", "--weight", "a=3"], "--weight names the tenant `a` twice"),
+        (&["--grace", "30"], "`30` is no duration"),
+        (&["--grace", "25h"], "it must be 24h or less"),
+    ] {
+        let ran = run(dir.path(), "1\n", args);
+        assert_eq!((ran.code, ran.lines.len()), (Some(2), 0), "{args:?}: {}", ran.errors);
+        assert!(ran.errors.contains(says), "{args:?} should say `{says}`: {}", ran.errors);
+    }
+    let ran = run(dir.path(), "1\n", &["--weight", "a=b=1000", "--grace", "24h"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.errors);
+}
+
 #[cfg(unix)]
 fn send(child: &Child, signal: &str) {
     let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
@@ -446,7 +492,7 @@ fn an_interrupt_drains_and_a_second_one_cancels() {
             std::thread::yield_now();
         }
         send(&child, signals[0]);
-        let drains = errors.by_ref().find(|line| line.starts_with("interrupted: 1 trace may come to an end within 30 s"));
+        let drains = errors.by_ref().find(|line| line.starts_with("interrupted: 1 trace may come to an end within 30s"));
         assert!(drains.is_some(), "the first interrupt is said");
         if let Some(second) = signals.get(1) {
             send(&child, second);
@@ -458,5 +504,29 @@ fn an_interrupt_drains_and_a_second_one_cancels() {
         assert_eq!(ran.code, Some(130));
         assert_eq!(ran.lines.len(), 1);
         assert_eq!(ran.lines[0].get("terminal").and_then(Value::as_str), terminal);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_waits_no_longer_than_its_grace() {
+    let dir = one_node(floe_tests::EVIL, "sleep", "    limits: { wall: 120s }\n");
+    let events = dir.path().join("events.jsonl");
+    for (grace, says) in [("20ms", Some("interrupted: 1 trace may come to an end within 20ms")), ("0s", None)] {
+        let args = ["run", dir.path().to_str().unwrap(), "--grace", grace, "--events", events.to_str().unwrap()];
+        let mut child = command(&args).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        writeln!(stdin, "100000").unwrap();
+        while !fs::read_to_string(&events).is_ok_and(|text| text.contains("\"started\"")) {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended before its first attempt");
+            std::thread::yield_now();
+        }
+        send(&child, "INT");
+        let ran = Ran::of(child.wait_with_output().unwrap());
+        drop(stdin);
+        assert_eq!((ran.code, &ran.lines[0]["terminal"]), (Some(130), &json!("stopped")), "{}", ran.errors);
+        assert_eq!(ran.errors.contains("interrupted: "), says.is_some(), "{}", ran.errors);
+        assert!(ran.errors.contains(says.unwrap_or_default()), "{}", ran.errors);
+        fs::remove_file(&events).unwrap();
     }
 }

@@ -1,13 +1,22 @@
 //! Arguments of `floe run` and of those that go on with a run.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::at_least_one;
-use crate::file::{Bytes, parse_bytes};
+use crate::file::{Bytes, Time, parse_bytes, parse_time};
 
+/// How long the first Ctrl-C waits for what is in flight: as long as service managers wait before they kill.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+/// Whoever waits longer than a day for an end has no grace, but a run.
+pub const MAX_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// A tenant served so often in a row leaves the others little to notice; more would be all.
+pub const MAX_WEIGHT: u32 = 1000;
 /// The smallest limit of a journal: a plugin and some traces.
 pub const MIN_JOURNAL: u64 = 1 << 20;
 
@@ -56,6 +65,12 @@ pub struct ProcessArgs {
     /// Traces at once
     #[arg(long, value_name = "N", default_value_t = floe_flow::flow::DEFAULT_IN_FLIGHT, value_parser = at_least_one)]
     pub in_flight: usize,
+    /// Where tenants wait for a node, serve this one N times in a row, 1 to 1000; others, once. May be given once for each tenant
+    #[arg(long, value_name = "TENANT=N", value_parser = weight)]
+    pub weight: Vec<(Arc<str>, NonZeroU32)>,
+    /// How long what is in flight has to come to its end after Ctrl-C or SIGTERM; 0s stops it at once
+    #[arg(long, value_name = "TIME", default_value_t = Time(DEFAULT_GRACE), value_parser = grace)]
+    pub grace: Time,
     /// Write every event of every trace here, one JSON object a line
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -71,6 +86,21 @@ pub struct ProcessArgs {
     /// and goes on after `floe purge`, or with a higher limit. The log beside the file takes 16 MiB more
     #[arg(long, value_name = "SIZE", requires = "journal", value_parser = journal_size)]
     pub journal_max: Option<u64>,
+}
+
+fn weight(text: &str) -> Result<(Arc<str>, NonZeroU32), String> {
+    let wrong = || format!("write TENANT=N, with N from 1 to {MAX_WEIGHT}");
+    // A tenant's name may have the sign in it.
+    let (tenant, weight) = text.rsplit_once('=').filter(|(tenant, _)| !tenant.is_empty()).ok_or_else(wrong)?;
+    let weight = weight.parse().ok().filter(|weight: &NonZeroU32| weight.get() <= MAX_WEIGHT).ok_or_else(wrong)?;
+    Ok((tenant.into(), weight))
+}
+
+fn grace(text: &str) -> Result<Time, String> {
+    match parse_time(text)? {
+        grace if grace > MAX_GRACE => Err("it must be 24h or less".to_owned()),
+        grace => Ok(Time(grace)),
+    }
 }
 
 fn journal_size(text: &str) -> Result<u64, String> {
@@ -120,9 +150,10 @@ Examples:
   echo '{\"text\": \"hello\"}' | floe run hello
   floe run hello --input in.jsonl --set nodes.split.config.words=100 --output out.jsonl
   floe run hello --input in.jsonl --in-flight 1 --events events.jsonl
+  floe run hello --envelope --weight acme=3 --weight corp=2 --grace 5m
   floe run hello --input in.jsonl --journal hello.db --output out.jsonl; floe resume hello.db
   floe run hello --input in.jsonl --metrics 9464 --otlp http://127.0.0.1:4318
 
 Standard output has one JSON object a line: {\"trace_id\", \"line\", \"node\", \"payload\"} for each output, and
 {\"trace_id\", \"line\", \"terminal\", \"error\"} for each trace that did not complete. Ctrl-C lets what runs come to its end;
-a second one stops it. --metrics and --otlp are features `prometheus` and `otlp` of a build, there by default.";
+a second one, or the end of --grace, stops it. --metrics and --otlp are features `prometheus` and `otlp` of a build, there by default.";

@@ -209,7 +209,13 @@ fn edges_lead_somewhere() {
     check(
         &format!("{nodes}edges:\n  - split -> count -> split\n"),
         &expect![
-            "flow.yaml:9:1: there is a cycle: split -> count -> split; a loop is a node that asks for another turn, not an edge back"
+            "flow.yaml:10:14: there is a cycle: split -> count -> split; a loop is a node that asks for another turn, not an edge back"
+        ],
+    );
+    check(
+        &format!("{nodes}edges:\n  - count -> split\n  - {{ from: [split], to: [drop, count] }}\n"),
+        &expect![
+            "flow.yaml:11:5: there is a cycle: count -> split -> count; a loop is a node that asks for another turn, not an edge back"
         ],
     );
     check(&format!("{nodes}edges:\n  - drop -> count\n"), &expect!["flow.yaml:10:5: a `discard` node has no successors"]);

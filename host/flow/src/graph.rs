@@ -1,8 +1,8 @@
 //! A checked graph: nodes and edges in declaration order. Nothing here runs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, iter};
 
 use crate::flow::Budget;
 use crate::join::{Join, Late, Members};
@@ -206,7 +206,7 @@ impl Builder {
         if self.problems.is_empty() {
             match topological_order(&nodes, &edges) {
                 Ok(order) => mark_reachable_joins(&order, &mut nodes, &edges),
-                Err(cycle) => self.problem(Place::Graph, cycle),
+                Err(cycle) => self.cycle(&cycle, &nodes, &edges),
             }
         }
         if self.problems.is_empty() {
@@ -221,6 +221,20 @@ impl Builder {
 
     fn problem(&mut self, place: Place, message: impl Into<String>) {
         self.problems.push(Problem { place, message: message.into() });
+    }
+
+    /// The edge that closes it is the place, or the node whose failures do.
+    fn cycle(&mut self, cycle: &[EdgeIndex], nodes: &[Node], edges: &[Edge]) {
+        let name = |node: NodeIndex| &*nodes[node].name;
+        let [.., closing] = cycle else { return };
+        let closing = &edges[*closing];
+        let names: Vec<&str> = iter::once(closing.to).chain(cycle.iter().map(|edge| edges[*edge].to)).map(name).collect();
+        let place = match (name(closing.from).to_owned(), closing.failures) {
+            (from, true) => Place::Node(from),
+            (from, false) => Place::Edge(from, name(closing.to).to_owned()),
+        };
+        let names = names.join(" -> ");
+        self.problem(place, format!("there is a cycle: {names}; a loop is a node that asks for another turn, not an edge back"));
     }
 
     fn index_names(&mut self) -> BTreeMap<String, NodeIndex> {
@@ -406,8 +420,8 @@ pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a String>
     }
 }
 
-/// Kahn's algorithm in declaration order, or a sentence that names the nodes of a cycle.
-fn topological_order(nodes: &[Node], edges: &[Edge]) -> Result<Vec<NodeIndex>, String> {
+/// Kahn's algorithm in declaration order, or the edges of a cycle, of which the one that was declared last closes it.
+fn topological_order(nodes: &[Node], edges: &[Edge]) -> Result<Vec<NodeIndex>, Vec<EdgeIndex>> {
     let mut waiting: Vec<usize> = (0..nodes.len()).map(|node| edges.iter().filter(|edge| edge.to == node).count()).collect();
     let mut order: Vec<NodeIndex> = (0..nodes.len()).filter(|node| waiting[*node] == 0).collect();
     let mut next = 0;
@@ -423,20 +437,21 @@ fn topological_order(nodes: &[Node], edges: &[Edge]) -> Result<Vec<NodeIndex>, S
     if order.len() == nodes.len() {
         return Ok(order);
     }
-    // Walk backwards among the nodes that are left until one repeats: that is a cycle.
-    let mut path: Vec<NodeIndex> = (0..nodes.len()).filter(|node| waiting[*node] > 0).take(1).collect();
-    loop {
-        let here = path[path.len() - 1];
-        let back = edges.iter().find(|edge| edge.to == here && waiting[edge.from] > 0).map_or(here, |edge| edge.from);
-        if let Some(start) = path.iter().position(|node| *node == back) {
-            path.drain(..start);
-            path.push(back);
-            break;
+    // Walk backwards among the nodes that are left until one comes again: that is a cycle.
+    let mut here = (0..nodes.len()).find(|node| waiting[*node] > 0).unwrap_or_default();
+    let mut back: Vec<EdgeIndex> = Vec::new();
+    let start = loop {
+        let edge = edges.iter().position(|edge| edge.to == here && waiting[edge.from] > 0);
+        back.push(edge.expect("a node waits for one that waits"));
+        here = edges[back[back.len() - 1]].from;
+        if let Some(start) = back.iter().position(|edge| edges[*edge].to == here) {
+            break start;
         }
-        path.push(back);
-    }
-    let names: Vec<&str> = path.iter().rev().map(|node| &*nodes[*node].name).collect();
-    Err(format!("there is a cycle: {}; a loop is a node that asks for another turn, not an edge back", names.join(" -> ")))
+    };
+    let mut cycle: Vec<EdgeIndex> = back.drain(start..).rev().collect();
+    let last = (0..cycle.len()).max_by_key(|place| cycle[*place]).unwrap_or_default();
+    cycle.rotate_left(last + 1);
+    Err(cycle)
 }
 
 fn mark_reachable_joins(order: &[NodeIndex], nodes: &mut [Node], edges: &[Edge]) {

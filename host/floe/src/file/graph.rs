@@ -123,8 +123,6 @@ impl Flow {
     /// A graph's problem with its place in the file.
     fn placed(&self, problem: floe_flow::graph::Problem, links: &[Link]) -> Problem {
         let at = match &problem.place {
-            // A cycle is made of edges.
-            Place::Graph if !links.is_empty() => self.key_span(&["edges".into()]),
             Place::Graph => self.key_span(&["nodes".into()]),
             Place::Node(name) => self.node_span(name),
             // Of an edge that is there twice, the second one is meant.

@@ -39,13 +39,23 @@ fn wrong_graphs_are_refused_with_place_and_remedy() {
         |g| {
             g.chain(&["a", "b", "c", "a"]);
         },
-        expect!["flow: there is a cycle: a -> b -> c -> a; a loop is a node that asks for another turn, not an edge back"],
+        expect![
+            "edge `c -> a`: there is a cycle: a -> b -> c -> a; a loop is a node that asks for another turn, not an edge back"
+        ],
+    );
+    check(
+        |g| {
+            g.chain(&["c", "a"]).chain(&["b", "c"]).chain(&["a", "b"]);
+        },
+        expect![
+            "edge `a -> b`: there is a cycle: b -> c -> a -> b; a loop is a node that asks for another turn, not an edge back"
+        ],
     );
     check(
         |g| {
             g.chain(&["a", "a"]);
         },
-        expect!["flow: there is a cycle: a -> a; a loop is a node that asks for another turn, not an edge back"],
+        expect!["edge `a -> a`: there is a cycle: a -> a; a loop is a node that asks for another turn, not an edge back"],
     );
     check(
         |g| {
@@ -85,7 +95,7 @@ fn wrong_nodes_are_refused_with_place_and_remedy() {
         |g| {
             g.run("d", echo(), Policy { on_failure: OnFailure::To("a".into()), ..policy() }).chain(&["a", "d"]);
         },
-        expect!["flow: there is a cycle: a -> d -> a; a loop is a node that asks for another turn, not an edge back"],
+        expect!["node `d`: there is a cycle: a -> d -> a; a loop is a node that asks for another turn, not an edge back"],
     );
 }
 

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use serde_json::Value;
+
 use crate::cli::{SchemaArgs, SchemaOf};
 use crate::file::FlowFile;
 use crate::{Error, Exit};
@@ -16,6 +18,22 @@ pub fn execute(args: &SchemaArgs) -> Result<Exit, Error> {
 }
 
 /// The JSON Schema (2020-12) of the flow file.
-pub fn flow() -> serde_json::Value {
-    schemars::schema_for!(FlowFile).to_value()
+pub fn flow() -> Value {
+    let mut schema = schemars::schema_for!(FlowFile).to_value();
+    bound(&mut schema);
+    schema
+}
+
+/// Editors know no formats of integers, only numbers.
+fn bound(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if map.get("format").is_some_and(|format| format == "uint32") {
+                map.insert("maximum".to_owned(), u32::MAX.into());
+            }
+            map.values_mut().for_each(bound);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }

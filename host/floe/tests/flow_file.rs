@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use expect_test::{Expect, expect};
 use floe::file::{Flow, Problems, Texts};
+use serde_json::{Value, json};
 
 fn parse(text: &str, sets: &[&str]) -> Result<Flow, Problems> {
     let sets = sets.iter().map(|set| (*set).to_owned()).collect();
@@ -643,4 +644,63 @@ fn routes_may_stand_in_a_file() {
     );
     check_files(&[("flow.yaml", &flow("{ by: headers.tenant, to: { x: a } }"))], &expect!["fits"]);
     check_files(&[("flow.yaml", &flow("{ by: trace, to: { x: a }, else: b }"))], &expect!["fits"]);
+}
+
+/// The schema that editors check with and the parser take and refuse the same numbers.
+#[test]
+fn the_schema_refuses_the_numbers_that_the_parser_refuses() {
+    let whole = json!({
+        "floe": 1, "name": "x", "plugins": { "p": { "source": ".", "limits": {} } }, "budget": {},
+        "nodes": {
+            "a": { "run": "p/a", "policy": {} }, "m": { "map": "p/a" }, "j": { "join": { "count": 2 } },
+        },
+        "edges": [{ "from": "a", "to": "j" }],
+    });
+    let schema = floe_flow::Schema::compile(&floe::schema::flow()).unwrap();
+    let times = (
+        json!(["1ms", "1.5 ms", "1000us", "0.001s", "00.0010s", "1.m", ".5h", "999999999999999h"]),
+        json!(["0s", "0.0h", "0.9ms", ".5ms", "999us", "500.5µs", "0.0005s", "1.2.3s", ".s", "5", "s", "-1s", "1e3s", "1d", 5]),
+    );
+    let sizes = (
+        json!([1, "1B", "1.0B", "64MiB", "1.5MiB", "0.5KiB", "1 GB", "999999GiB"]),
+        json!([-1, 1.5, "1.5B", "1.2.3MiB", "64", "64mib", ".MiB", "9999999999GiB", "9999999999999999999B"]),
+    );
+    let counts = (json!([1, 1000, 1e9, 9e15]), json!([-1, 1.5, 1e18, "1", "many"]));
+    let small = |from: u32| (json!([from, 1000]), json!([i64::from(from) - 1, 1.5, "1"]));
+    let u32s = (json!([4_294_967_295_u32]), json!([-1, 1.5, 4_294_967_296_u64]));
+    let none = |values: &[Value]| (json!([]), json!(values));
+    for (place, key, (good, bad)) in [
+        ("/budget", "deadline", times.clone()),
+        ("/nodes/a/policy", "timeout", times.clone()),
+        ("/nodes/j/join", "within", times),
+        ("/nodes/a/policy", "backoff", (json!(["0s", "1us", { "factor": 1 }]), json!(["1.2.3s", { "factor": 0.99 }, 5]))),
+        ("/budget", "payload", sizes.clone()),
+        ("/budget", "payload", none(&[json!(0), json!("0B"), json!("0.0 KiB")])),
+        ("/plugins/p/limits", "memory", sizes),
+        ("/budget", "hops", counts.clone()),
+        ("/budget", "tokens", none(&[json!(0)])),
+        ("/budget", "fuel", none(&[json!(0)])),
+        ("/budget", "messages", none(&[json!(0)])),
+        ("/plugins/p/limits", "fuel", counts),
+        ("/plugins/p/limits", "tables", u32s.clone()),
+        ("/nodes/a/policy", "retries", u32s.clone()),
+        ("/nodes/a/policy", "turns", u32s.clone()),
+        ("/nodes/a", "reuse", u32s),
+        ("/nodes/a", "reuse", small(1)),
+        ("/nodes/a/policy", "concurrency", small(1)),
+        ("/nodes/m", "concurrency", small(1)),
+        ("/nodes/j/join", "count", small(1)),
+        ("/edges/0", "queue", small(1)),
+    ] {
+        for (values, fits) in [(good, true), (bad, false)] {
+            for value in values.as_array().unwrap() {
+                let mut flow = whole.clone();
+                flow.pointer_mut(place).unwrap()[key] = value.clone();
+                let parsed = parse(&flow.to_string(), &[]);
+                let said = parsed.as_ref().err().map(ToString::to_string);
+                assert_eq!(parsed.is_ok(), fits, "the parser: {place}/{key}: {value}: {said:?}");
+                assert_eq!(schema.check(&flow).is_ok(), fits, "the schema: {place}/{key}: {value}");
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use floe_flow::{Join, Late, Members};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::units::Time;
+use super::units::{FromMillisecond, Time};
 
 /// Makes one message of many.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -26,6 +26,7 @@ pub struct JoinConfig {
     pub all: Option<String>,
     /// This many messages of the trace, by sender in the order of the file, then as they arrived.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub count: Option<usize>,
     /// One message of each of these nodes, in this order. A second one of a node waits for the next round.
     #[serde(default)]
@@ -35,6 +36,7 @@ pub struct JoinConfig {
     pub by: Option<String>,
     /// How long it waits (for ever): with `all` from the call of the node, else from the first message.
     #[serde(default)]
+    #[schemars(with = "Option<FromMillisecond>")]
     pub within: Option<Time>,
     /// How many messages are enough when the time is up or no more can come (all of them).
     #[serde(default)]

@@ -8,13 +8,14 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::units::Time;
+use super::units::{FromMillisecond, Time};
 
 /// How a node is run; what is not given is the default.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyConfig {
     /// Bounds one attempt (unlimited).
+    #[schemars(with = "Option<FromMillisecond>")]
     pub timeout: Option<Time>,
     /// Tries after the first (0).
     pub retries: Option<u32>,
@@ -24,6 +25,7 @@ pub struct PolicyConfig {
     #[schemars(with = "Option<Vec<KindSchema>>")]
     pub retry_on: Option<Vec<FailureKind>>,
     /// Invocations at once (number of cores).
+    #[schemars(range(min = 1))]
     pub concurrency: Option<usize>,
     /// One invocation at a time per trace, in the order of arrival.
     pub ordered: Option<bool>,
@@ -66,6 +68,7 @@ pub struct BackoffParts {
     /// Before the first retry (100ms).
     pub base: Option<Time>,
     /// From one retry to the next (2).
+    #[schemars(range(min = 1.0))]
     pub factor: Option<f64>,
     /// Never longer than this (30s).
     pub cap: Option<Time>,

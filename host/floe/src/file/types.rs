@@ -16,7 +16,7 @@ use super::named::Named;
 use super::policy::PolicyConfig;
 use super::route::RouteNode;
 use super::subflow::SubflowNode;
-use super::units::{Bytes, Count, Time};
+use super::units::{Bytes, Count, FromByte, FromMillisecond, FromOne, Time};
 
 /// A Floe flow: plugins, the nodes made of them, the edges between the nodes, and what a trace may use.
 #[derive(Debug, Clone, JsonSchema)]
@@ -71,16 +71,22 @@ pub struct Plugin {
 #[serde(default, deny_unknown_fields)]
 pub struct Budget {
     /// Invocations of nodes, each retry one more (100 000).
+    #[schemars(with = "Option<FromOne>")]
     pub hops: Option<Count>,
     /// Time from submit to terminal (unlimited).
+    #[schemars(with = "Option<FromMillisecond>")]
     pub deadline: Option<Time>,
     /// Units of guest computation (unlimited).
+    #[schemars(with = "Option<FromOne>")]
     pub fuel: Option<Count>,
     /// Messages on their way at once (10 000).
+    #[schemars(with = "Option<FromOne>")]
     pub messages: Option<Count>,
     /// Bytes of one payload (8MiB).
+    #[schemars(with = "Option<FromByte>")]
     pub payload: Option<Bytes>,
     /// Tokens that controllers say they used (unlimited).
+    #[schemars(with = "Option<FromOne>")]
     pub tokens: Option<Count>,
 }
 
@@ -192,6 +198,7 @@ pub struct LongEdge {
     pub to: OneOrMany,
     /// Messages of one tenant that may wait on each of these edges (64).
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub queue: Option<usize>,
 }
 

@@ -140,13 +140,19 @@ impl<'de> Deserialize<'de> for Count {
 
 // === how an editor checks them ===
 
+/// A number as people write it, of so many digits before the point that no unit makes too much of it.
+fn number(digits: u8) -> String {
+    format!(r"([0-9]{{1,{digits}}}(\.[0-9]*)?|\.[0-9]+)")
+}
+
 impl JsonSchema for Time {
     fn schema_name() -> Cow<'static, str> {
         "Duration".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r"^[0-9.]+ ?(us|µs|ms|s|m|h)$", "examples": ["100ms", "2s", "5m"] })
+        let pattern = format!("^{} ?(us|µs|ms|s|m|h)$", number(15));
+        json_schema!({ "type": "string", "pattern": pattern, "examples": ["100ms", "2s", "5m"] })
     }
 }
 
@@ -156,11 +162,11 @@ impl JsonSchema for Bytes {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let (kilo, mega, giga) = (number(12), number(9), number(6));
+        // A byte has no parts; which parts of a kilobyte are whole bytes, no pattern says.
+        let pattern = format!(r"^([0-9]{{1,15}}(\.0*)? ?B|{kilo} ?(kB|KiB)|{mega} ?(MB|MiB)|{giga} ?(GB|GiB))$");
         json_schema!({
-            "anyOf": [
-                { "type": "integer", "minimum": 0 },
-                { "type": "string", "pattern": "^[0-9.]+ ?(B|kB|MB|GB|KiB|MiB|GiB)$" },
-            ],
+            "anyOf": [{ "type": "integer", "minimum": 0 }, { "type": "string", "pattern": pattern }],
             "examples": ["512KiB", "64MiB"],
         })
     }
@@ -172,6 +178,48 @@ impl JsonSchema for Count {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "number", "minimum": 0, "multipleOf": 1, "examples": [1000, 1e9] })
+        json_schema!({ "type": "number", "minimum": 0, "maximum": MAX_EXACT, "multipleOf": 1, "examples": [1000, 1e9] })
+    }
+}
+
+/// A [`Time`] that timers can count: of a millisecond or more.
+pub(crate) struct FromMillisecond;
+
+/// [`Bytes`] that are not 0.
+pub(crate) struct FromByte;
+
+/// A [`Count`] that is not 0.
+pub(crate) struct FromOne;
+
+impl JsonSchema for FromMillisecond {
+    fn schema_name() -> Cow<'static, str> {
+        "DurationFromMillisecond".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        // By unit: what is less than a millisecond; of minutes and hours, nothing.
+        let less = r"^0*([0-9]{0,3}(\.[0-9]*)? ?(us|µs)|(\.[0-9]*)? ?ms|(\.(0{0,3}|000[0-9]*))? ?s|(\.0*)? ?(m|h))$";
+        json_schema!({ "allOf": [Time::json_schema(generator), { "not": { "type": "string", "pattern": less } }] })
+    }
+}
+
+impl JsonSchema for FromByte {
+    fn schema_name() -> Cow<'static, str> {
+        "BytesFromOne".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let nothing = json_schema!({ "anyOf": [{ "const": 0 }, { "type": "string", "pattern": "^[0.]+ ?[A-Za-z]+$" }] });
+        json_schema!({ "allOf": [Bytes::json_schema(generator), { "not": nothing }] })
+    }
+}
+
+impl JsonSchema for FromOne {
+    fn schema_name() -> Cow<'static, str> {
+        "CountFromOne".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "allOf": [Count::json_schema(generator), { "minimum": 1 }] })
     }
 }

@@ -1,6 +1,10 @@
 //! What other systems see of a run: the real binary, a real collector of spans, real requests for metrics.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg_attr(
+    not(all(feature = "otlp", feature = "prometheus")),
+    allow(dead_code, reason = "what belongs to tests of a feature that is not built")
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

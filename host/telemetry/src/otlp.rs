@@ -22,6 +22,8 @@
 //! # }
 //! ```
 
+mod counted;
+
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,7 +46,9 @@ use tracing::{Instrument, Metadata, debug, debug_span, info, warn};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::{Layer, Registry};
 
-/// Spans that may wait for the collector, about a kilobyte each; beyond them spans are dropped.
+use counted::{Counts, Exporter, Processor};
+
+/// Spans that may wait for the collector, about a kilobyte each; beyond them spans are dropped and counted.
 pub const MAX_WAITING_SPANS: usize = 8192;
 /// Spans of one request.
 pub const MAX_BATCH: usize = 512;
@@ -82,7 +86,15 @@ pub enum Error {
     /// The collector has not taken the last spans; the log has it already, once for all requests that failed in a row.
     #[error("the last spans could not be exported: {0}")]
     Unsent(String),
-    /// The exporter does not end; nobody else says so.
+    /// More spans were made than it took in time, or it was away for a while; nobody else says so.
+    #[error("{lost} of {all} spans did not reach the collector")]
+    Lost {
+        /// Those.
+        lost: u64,
+        /// All that ended.
+        all: u64,
+    },
+    /// The exporter does not end.
     #[error("the exporter of spans does not end: {0}")]
     Close(String),
 }
@@ -92,6 +104,7 @@ pub enum Error {
 #[must_use = "spans that wait are exported when it is closed"]
 pub struct Guard {
     provider: SdkTracerProvider,
+    counts: Arc<Counts>,
     failure: Arc<Mutex<Option<String>>>,
 }
 
@@ -116,9 +129,12 @@ pub fn init(endpoint: &str, service: &str, runtime: &Runtime) -> Result<(Spans, 
         .with_max_export_batch_size(MAX_BATCH)
         .with_scheduled_delay(BATCH_DELAY)
         .build();
+    let counts = Arc::new(Counts::default());
+    let exporter = Exporter { inner: exporter, counts: Arc::clone(&counts) };
+    let inner = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
     let provider = SdkTracerProvider::builder()
         .with_resource(Resource::builder_empty().with_service_name(service.to_owned()).build())
-        .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
+        .with_span_processor(Processor { inner, counts: Arc::clone(&counts) })
         .build();
     let layer = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("floe"))
@@ -127,7 +143,7 @@ pub fn init(endpoint: &str, service: &str, runtime: &Runtime) -> Result<(Spans, 
         .with_tracked_inactivity(false)
         .with_context_activation(false)
         .with_filter(filter_fn(is_exported));
-    Ok((Box::new(layer), Guard { provider, failure }))
+    Ok((Box::new(layer), Guard { provider, counts, failure }))
 }
 
 /// The crates of the host say what happens to a trace; what others do below is theirs. Not those of this crate: an export would
@@ -157,13 +173,17 @@ impl Guard {
     /// Exports what waits and stops. A span is exported once it has ended, and a trace's ends with the last of whoever holds the
     /// trace: close this when the flow has stopped and its handles are gone.
     pub async fn close(self) -> Result<(), Error> {
-        let close = tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(CLOSE_TIMEOUT));
+        let provider = self.provider;
+        let close = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(CLOSE_TIMEOUT));
         let closed = close.await.map_err(|error| Error::Close(error.to_string()))?;
         // The SDK keeps it to itself.
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match failure {
-            Some(failure) => Err(Error::Unsent(failure)),
-            None => closed.map_err(|error| Error::Close(error.to_string())),
+        if let Some(failure) = failure {
+            return Err(Error::Unsent(failure));
+        }
+        match self.counts.lost() {
+            (0, _) => closed.map_err(|error| Error::Close(error.to_string())),
+            (lost, all) => Err(Error::Lost { lost, all }),
         }
     }
 }

@@ -108,6 +108,24 @@ async fn a_collector_that_is_not_there_stops_nobody() {
     assert!(matches!(&error, Error::Unsent(why) if why.contains("refused")), "{error}");
 }
 
+/// While the only thread makes spans, nobody exports any.
+#[tokio::test]
+async fn spans_that_find_no_room_are_counted() {
+    let (address, collector) = collector("200 OK", usize::MAX).await;
+    let (spans, guard) = otlp::init(&format!("http://{address}"), "my-service", &Runtime::current()).unwrap();
+    let subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(spans));
+    for _ in 0..3 * otlp::MAX_WAITING_SPANS {
+        drop(tracing::info_span!(target: "floe_flow", "attempt"));
+    }
+    drop(subscriber);
+    let error = guard.close().await.unwrap_err();
+    let Error::Lost { lost, all } = error else { panic!("{error}") };
+    // What fits into the queue and into the batches that the thread has taken from it arrives.
+    assert_eq!(all, 3 * otlp::MAX_WAITING_SPANS as u64);
+    assert!((1..all).contains(&lost), "{lost}");
+    drop(collector);
+}
+
 #[tokio::test]
 async fn a_collector_that_refuses_is_reported() {
     let (address, mut collector) = collector("400 Bad Request", 1).await;

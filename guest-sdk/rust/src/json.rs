@@ -110,14 +110,14 @@ pub(crate) fn text_of(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|error| serde_json::Value::from(format!("not JSON: {error}")).to_string())
 }
 
-/// Reads a configuration. The host may pass `null` or `{}` where the flow gives none; a type may understand only one of them.
+/// Reads a configuration. The host may pass `null` or `{}` where the flow gives none; a type may understand only one of them. If
+/// it understands neither, `{}` is what its fields are missing in.
 pub(crate) fn parse_config<T: FromJson>(text: String) -> Result<T> {
-    let otherwise = match text.as_str() {
-        "null" => "{}",
-        "{}" => "null",
-        _ => return T::from_json(Json(text)),
-    };
-    T::from_json(Json(text)).or_else(|failure| T::from_json(Json::from_text(otherwise)).map_err(|_| failure))
+    match text.as_str() {
+        "null" => T::from_json(Json(text)).or_else(|_| T::from_json(Json::from_text("{}"))),
+        "{}" => T::from_json(Json(text)).or_else(|failure| T::from_json(Json::from_text("null")).map_err(|_| failure)),
+        _ => T::from_json(Json(text)),
+    }
 }
 
 /// The schema of a configuration: a type that takes nothing (`()`) is described as what the flow file can leave out.

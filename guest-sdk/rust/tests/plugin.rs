@@ -200,6 +200,35 @@ fn a_missing_config_may_be_null_or_empty() {
     assert_eq!(failure.kind, FailureKind::InvalidInput);
 }
 
+/// Multiplies by what it must be told.
+struct Scale;
+
+#[derive(Deserialize, JsonSchema)]
+struct Factor {
+    factor: u32,
+}
+
+impl Node for Scale {
+    const NAME: &'static str = "scale";
+    const DESCRIPTION: &'static str = "Multiplies.";
+    type Config = Factor;
+    type Input = u32;
+    type Output = u32;
+
+    fn handle(config: Factor, number: u32, _: &Context) -> Result<Outcome<u32>> {
+        Ok((config.factor * number).into())
+    }
+}
+
+#[test]
+fn a_missing_config_names_what_is_missing() {
+    assert_eq!(test::run::<Scale>(json!({ "factor": 3 }), 2).payloads(), [json!(6)]);
+    for config in ["null", "{}"] {
+        let failure = test::run::<Scale>(Json::from_text(config), 2).result.expect_err("there is no factor");
+        assert!(failure.message.starts_with("config: missing field `factor`"), "{}", failure.message);
+    }
+}
+
 #[test]
 fn what_a_call_does_is_recorded_for_it_alone() {
     let ran = test::run::<Everything>((), json!({ "do": "emit", "text": "hello" }));

@@ -444,7 +444,13 @@ impl Trace {
     /// The terminal of a trace whose time is up.
     pub(crate) fn deadline_exceeded(&self) -> Terminal {
         let after = self.deadline.map(|deadline| deadline - self.started).unwrap_or_default();
-        let message = format!("the deadline of {after:?} has passed; raise it with `budget.deadline`");
+        let whose = match self.flow.config.budget.deadline {
+            None => "it came with the request",
+            Some(limit) if limit == after => "raise it with `budget.deadline`",
+            // A trace that goes on after a crash has what is left.
+            Some(_) => "it came with the request, or is what was left of `budget.deadline`",
+        };
+        let message = format!("the deadline of {after:?} has passed; {whose}");
         let error = TraceError::new(End::DeadlineExceeded.name(), message);
         Terminal { end: End::DeadlineExceeded, outputs: 0, error: Some(error) }
     }

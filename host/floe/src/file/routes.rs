@@ -48,7 +48,7 @@ pub(crate) fn from_file(path: &Path) -> Result<To, String> {
 
 /// Reads a table from an environment variable; the error says what is wrong, and nothing of what is in it.
 pub(crate) fn from_env(name: &str) -> Result<To, String> {
-    let text = settings::variable(name)?;
+    let text = settings::variable(name).map_err(|why| format!("{why}; set it to a {SHAPE}"))?;
     parse(&text).map_err(|_| format!("the environment's `{name}` is no table of routes: it is no {SHAPE}"))
 }
 

@@ -93,6 +93,7 @@ async fn a_deadline_holds_while_a_node_runs() {
     let began = tokio::time::Instant::now();
     let (_, terminal) = flow.submit(submission).await.unwrap().finish().await;
     assert_eq!(terminal.end, End::DeadlineExceeded);
+    assert_eq!(terminal.error.unwrap().message, "the deadline of 3s has passed; it came with the request");
     assert_eq!(began.elapsed().as_millis() / 10, 300);
 }
 
@@ -120,8 +121,18 @@ async fn a_node_that_gives_up_at_the_deadline_does_not_hide_it() {
 async fn the_flow_has_a_deadline_too() {
     let mut graph = Graph::builder("test");
     graph.run("stuck", std::sync::Arc::new(Stuck), policy());
-    let flow = start_with(graph, |config| config.budget.deadline = Some(Duration::from_secs(1)));
-    assert_eq!(run(&flow, json!(1)).await.1.end, End::DeadlineExceeded);
+    let flow = start_with(graph, |config| config.budget.deadline = Some(Duration::from_secs(2)));
+    for (own, says) in [
+        (None, "the deadline of 2s has passed; raise it with `budget.deadline`"),
+        (Some(9), "the deadline of 2s has passed; raise it with `budget.deadline`"),
+        (Some(1), "the deadline of 1s has passed; it came with the request, or is what was left of `budget.deadline`"),
+    ] {
+        let deadline = own.map(Duration::from_secs);
+        let submission = Submission { deadline, ..Submission::new("trace", "tenant", payload(json!(1))) };
+        let (_, terminal) = flow.submit(submission).await.unwrap().finish().await;
+        assert_eq!(terminal.end, End::DeadlineExceeded);
+        assert_eq!(terminal.error.unwrap().message, says);
+    }
 }
 
 fn counts_to(last: u64) -> std::sync::Arc<dyn floe_flow::Invoke> {

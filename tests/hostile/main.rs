@@ -8,6 +8,7 @@
 
 mod calls_subflow;
 mod cancel;
+mod cookbook;
 mod echo;
 mod evil;
 mod evil_describe;

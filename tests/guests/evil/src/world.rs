@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use floe_guest::{Json, budget, emit};
 use serde_json::json;
@@ -76,7 +76,8 @@ node!(
     "unpredictable",
     "Asks for whatever may differ between two runs, for the time as often as the payload says.",
     |payload, _| {
-        let began = Instant::now();
+        #[expect(clippy::disallowed_types, reason = "a guest has no other clock")]
+        let began = std::time::Instant::now();
         #[expect(clippy::disallowed_methods, reason = "waiting differs too")]
         std::thread::sleep(Duration::from_millis(1));
         let times: Vec<u64> = (0..payload.parse::<u64>()?).map(|_| began.elapsed().as_nanos() as u64).collect();

@@ -190,7 +190,9 @@ fn choose_by_rules(
 }
 
 fn rule_failure(position: usize, why: &str) -> Failure {
-    let remedy = if why.starts_with("No such key") { "; ask first whether it is there: `has(payload.KEY) && …`" } else { "" };
+    let remedy =
+        why.strip_prefix("No such key: ").map(|key| format!("; ask first whether it is there, as in `has(payload.{key}) && …`"));
+    let remedy = remedy.unwrap_or_default();
     Failure::new(
         FailureKind::InvalidInput,
         format!("rule {} of the router cannot be decided for this message: {why}{remedy}", position + 1),

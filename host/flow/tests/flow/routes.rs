@@ -84,6 +84,7 @@ async fn a_rule_that_cannot_be_decided_fails_that_trace() {
     let error = terminal.error.unwrap();
     assert_eq!(error.code, "invalid-input");
     assert!(error.message.starts_with("rule 1 of the router cannot be decided"), "{}", error.message);
+    assert!(error.message.ends_with("; ask first whether it is there, as in `has(payload.n) && …`"), "{}", error.message);
     let flow = routed(rules(&[("payload.n", &["a"])], false));
     assert!(run(&flow, json!({"n": 1})).await.1.error.unwrap().message.contains("not true or false"));
 }

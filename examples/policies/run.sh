@@ -25,6 +25,7 @@ tickets() {
 }
 
 export ON_CALL='{ "search": "ada" }'
-tickets | ${FLOE:-floe} run "$here" --build --envelope --output "$out"
+# One at a time: a message that comes while another has the file looked at goes by the routes that there are.
+tickets | ${FLOE:-floe} run "$here" --build --envelope --in-flight 1 --output "$out"
 cp "$here/day.json" "$here/routes.json"
 cat "$out"

@@ -7,8 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The packages of the guests.
-const GUESTS: [&str; 10] =
-    ["cookbook", "echo", "text", "evil", "evil-describe", "evil-names", "evil-schema", "calls-subflow", "wants-http", "wants-state"];
+const GUESTS: [&str; 10] = [
+    "cookbook",
+    "echo",
+    "text",
+    "evil",
+    "evil-describe",
+    "evil-names",
+    "evil-schema",
+    "calls-subflow",
+    "wants-http",
+    "wants-state",
+];
 const TARGET: &str = "wasm32-wasip2";
 
 fn main() {

@@ -40,7 +40,8 @@ use input::{Line, Reading};
 use interrupt::Interrupts;
 use output::{Lines, Output};
 use reader::{Ended, Reader};
-use summary::{Summary, count, plural};
+pub(crate) use summary::count;
+use summary::{Summary, plural};
 use watch::Watch;
 
 /// What the summary calls traces whose results nobody took.

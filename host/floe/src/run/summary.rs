@@ -96,7 +96,7 @@ impl Summary {
 }
 
 /// Groups digits: 12 345.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (position, digit) in digits.chars().enumerate() {

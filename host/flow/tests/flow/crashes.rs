@@ -7,7 +7,7 @@ use std::time::Duration;
 use floe_flow::graph::Builder;
 use floe_flow::{
     Backoff, Call, Chunk, Config, Context, End, Failure, FailureKind, Graph, Handle, Invoke, Item, Outcome, Output, Policy,
-    Receipt, Report,
+    Receipt, Report, SubflowRequest,
 };
 use serde_json::json;
 
@@ -56,7 +56,10 @@ impl Invoke for Asks {
             let work = async {
                 say(&call.ctx, 1).await?;
                 tokio::time::sleep(Duration::from_millis(89)).await;
-                let answers = call.ctx.call("inner", &call.message, 0, &mut receipt).await?;
+                let answers = call
+                    .ctx
+                    .call("inner", &SubflowRequest { message: &call.message, call: "0", most: usize::MAX }, &mut receipt)
+                    .await?;
                 say(&call.ctx, 2).await?;
                 tokio::time::sleep(Duration::from_millis(97)).await;
                 Ok(Outcome::Outputs(answers.into_iter().map(Output::new).collect()))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use floe_flow::graph::Builder;
 use floe_flow::{
     Budget, Call, Chunk, Config, End, EventKind, Failure, FailureKind, Flow, Graph, Handle, Invoke, Item, MapNode, OnFailure,
-    Origin, Outcome, Output, Policy, Receipt, Report, SubflowNode, Submission, native,
+    Origin, Outcome, Output, Policy, Receipt, Report, SubflowNode, SubflowRequest, Submission, native,
 };
 use serde_json::{Value, json};
 
@@ -230,7 +230,11 @@ impl Invoke for CallsLate {
             let flow = self.flow.lock().unwrap().clone().unwrap();
             assert!(flow.cancel(&call.ctx.origin().trace));
             assert!(call.ctx.is_cancelled());
-            let failure = call.ctx.call("inner", &call.message, 0, &mut Receipt::default()).await.unwrap_err();
+            let failure = call
+                .ctx
+                .call("inner", &SubflowRequest { message: &call.message, call: "0", most: usize::MAX }, &mut Receipt::default())
+                .await
+                .unwrap_err();
             *self.answer.lock().unwrap() = Some(failure.clone());
             Report::from(Err(failure))
         })

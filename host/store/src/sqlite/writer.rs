@@ -102,9 +102,10 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        // Before the thread is told: it closes the file if the connection is its own by then.
+        self.connection = None;
         self.shared.queue().closed = true;
         self.shared.changed.notify_one();
-        self.connection = None;
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             warn!(journal = %self.shared.file.path.display(), "The thread of the journal has panicked.");
         }

@@ -635,7 +635,12 @@ fn routes_may_stand_in_a_file() {
         &expect!["flow.yaml:4:8: the routes are in `to`, `from_file` or `from_env`; keep one of them"],
     );
     let none = flow("{ by: kind, from_env: FLOE_TEST_NO_SUCH_ROUTES }");
-    check_files(&[("flow.yaml", &none)], &expect!["flow.yaml:4:37: there is no `FLOE_TEST_NO_SUCH_ROUTES` in the environment"]);
+    check_files(
+        &[("flow.yaml", &none)],
+        &expect![[
+            r#"flow.yaml:4:37: there is no `FLOE_TEST_NO_SUCH_ROUTES` in the environment; set it to a JSON object such as {"VALUE": "NODE", "OTHER": ["NODE", "NODE"]}"#
+        ]],
+    );
     check_files(
         &[("flow.yaml", &flow("{ by: headers.tenat, to: { x: a } }"))],
         &expect![

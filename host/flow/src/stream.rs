@@ -49,7 +49,7 @@ impl Sender {
     }
 
     fn is_over(&self) -> bool {
-        self.over.load(Ordering::SeqCst) || self.whole.as_ref().is_some_and(|whole| whole.is_over())
+        self.over.load(Ordering::Acquire) || self.whole.as_ref().is_some_and(|whole| whole.is_over())
     }
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Silence<'a>(pub(crate) &'a Sender);
 
 impl Drop for Silence<'_> {
     fn drop(&mut self) {
-        self.0.over.store(true, Ordering::SeqCst);
+        self.0.over.store(true, Ordering::Release);
     }
 }
 

@@ -430,6 +430,9 @@ impl Trace {
     }
 
     pub(crate) fn use_fuel(&self, fuel: u64) {
+        if fuel == 0 {
+            return;
+        }
         self.callers().for_each(|trace| _ = trace.fuel_used.fetch_add(fuel, Ordering::Relaxed));
     }
 

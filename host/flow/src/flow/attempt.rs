@@ -35,7 +35,13 @@ impl Shared {
             // Lets other tasks have a turn now and then, however long the chain.
             tokio::task::coop::consume_budget().await;
             let started = self.config.observer.is_some().then(Instant::now);
-            let report = self.spanned(&job, &sender).await;
+            let span = self.attempt_span(&job);
+            let report = if span.is_disabled() {
+                caught(self.attempt(&job, &sender)).await
+            } else {
+                // Apart, so that its future takes no room where nobody collects spans.
+                Box::pin(self.spanned(span, &job, &sender)).await
+            };
             let latency = started.map_or(Duration::ZERO, |started| started.elapsed());
             if let Some(appended) = self.finish(job, report, latency, &mut after) {
                 self.recorded(appended, &mut after).await;

@@ -21,11 +21,7 @@ impl Shared {
     }
 
     /// One attempt in its span, which closes with the outcome: `ok`, the failure's code, or `dropped` if its trace ended first.
-    pub(super) async fn spanned(self: &Arc<Self>, job: &Job, sender: &Arc<Sender>) -> Option<Report> {
-        let span = self.attempt_span(job);
-        if span.is_disabled() {
-            return caught(self.attempt(job, sender)).await;
-        }
+    pub(super) async fn spanned(self: &Arc<Self>, span: Span, job: &Job, sender: &Arc<Sender>) -> Option<Report> {
         let report = caught(self.attempt(job, sender)).instrument(span.clone()).await;
         let outcome = match report.as_ref().map(|report| &report.result) {
             Some(Ok(_)) => "ok",
@@ -36,7 +32,7 @@ impl Shared {
         report
     }
 
-    fn attempt_span(&self, job: &Job) -> Span {
+    pub(super) fn attempt_span(&self, job: &Job) -> Span {
         let (origin, envelope) = (&job.trace.origin, &job.envelope);
         debug_span!(
             parent: job.trace.span.as_deref().and_then(Span::id),

@@ -53,8 +53,7 @@ impl Sqlite {
     async fn remove(&self, tenant: Option<&str>, before: i64, last: i64) -> Result<Removed, Error> {
         let roots = "DELETE FROM traces WHERE id IN (SELECT id FROM traces WHERE delivered_ms IS NOT NULL AND caller IS NULL
             AND (?1 IS NULL OR tenant = ?1) AND (delivered_ms < ?2 OR id <= ?3) LIMIT ?4) RETURNING id";
-        let called =
-            "DELETE FROM traces WHERE id IN (SELECT id FROM traces AS t WHERE caller IS NOT NULL AND ended_ms IS NOT NULL
+        let called = "DELETE FROM traces WHERE id IN (SELECT id FROM traces AS t WHERE caller IS NOT NULL
             AND NOT EXISTS (SELECT 1 FROM traces WHERE name = t.caller) LIMIT ?4) RETURNING id";
         let tenant = tenant.map(str::to_owned);
         let mut removed = Removed { traces: 0, wiped: false };

@@ -65,6 +65,13 @@ impl Answers {
         answer.map(Some).map_err(|error| Conflict(format!("answer {number} is none to `{import}`: {error}")))
     }
 
+    /// The call has come to its end, and the record has answers that it did not ask for.
+    pub(crate) fn left_over(&self) -> Option<Conflict> {
+        let Self::Recorded { tape, next } = self else { return None };
+        let all = tape.answers.len();
+        (*next < all).then(|| Conflict(format!("it asked for {next} of {all} recorded answers")))
+    }
+
     /// What the world answered.
     pub(crate) fn keep<T: Serialize>(&mut self, import: &'static str, answer: &T) {
         let Self::Kept { tape, bytes } = self else { return };

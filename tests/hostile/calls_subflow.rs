@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{Config, End, Failure, FailureKind, Flow, Graph, Invoke, Item, Outcome, Output, Submission, Terminal, native};
+use floe_flow::{
+    Config, End, Failure, FailureKind, Flow, Graph, Invoke, Item, Outcome, Output, Receipt, Report, Submission, Terminal, native,
+};
 use floe_sandbox::{Error, Grants, Sandbox};
 use serde_json::{Value, json};
 
@@ -92,6 +94,29 @@ async fn calls_without_end_use_up_the_traces_hops() {
     let (_, terminal) = asking.ask(vec![json!(["inner", 1]); 1000].into()).await;
     assert_eq!(terminal.end, End::BudgetExhausted);
     assert!(error(&terminal).1.starts_with("budget `hops` used up: 20 of 20"), "{terminal:?}");
+}
+
+/// Says that it used so much fuel.
+#[derive(Debug)]
+struct Burns(u64);
+
+impl Invoke for Burns {
+    fn invoke(&self, _: floe_flow::Call) -> std::pin::Pin<Box<dyn Future<Output = floe_flow::Report> + Send + '_>> {
+        let receipt = Receipt { fuel: self.0, ..Receipt::default() };
+        Box::pin(async move { Report { receipt, ..Report::from(Ok(Outcome::Outputs(Vec::new()))) } })
+    }
+}
+
+#[tokio::test]
+async fn calls_within_one_call_share_the_traces_fuel() {
+    let asking = Asking::new(Arc::new(Burns(60_000_000)), |config| config.budget.fuel = Some(100_000_000)).await;
+    let (_, terminal) = asking.ask(vec![json!(["inner", 1]); 20].into()).await;
+    assert_eq!(terminal.end, End::BudgetExhausted, "{terminal:?}");
+    let detail = terminal.error.unwrap().detail.unwrap();
+    assert_eq!(detail["used"], json!(120_000_000), "two calls, and not twenty");
+    // One that fits is counted once.
+    let (_, terminal) = asking.ask(json!([["inner", 1]])).await;
+    assert_eq!(terminal.end, End::Completed, "{terminal:?}");
 }
 
 #[tokio::test]

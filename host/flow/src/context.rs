@@ -9,7 +9,8 @@ use crate::trace::Trace;
 /// Who asks: fixed for a whole trace and shared by its calls.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
-    /// The id that all messages of one request share.
+    /// The id that all messages of one request share. Those of subflows have a `/`: an id that somebody else chooses should have none,
+    /// or it may be the one that a subflow will need.
     pub trace: Arc<str>,
     /// Whose work this is; instances and state are never shared between tenants.
     pub tenant: Arc<str>,
@@ -100,8 +101,18 @@ impl Context {
         started.then(|| Part(Arc::clone(&self.trace)))
     }
 
-    /// Takes back what parts have counted, because it is in the call's own receipt, which is counted when the call ends.
-    pub(crate) fn take_back(&self, fuel: u64) {
+    /// Ends the trace, or the one that called it, if nothing of its budget is left.
+    pub(crate) fn check_budget(&self) {
+        self.trace.flow.with(&self.trace, |step| {
+            if step.has_hops(self.node, 1) {
+                step.check_fuel();
+            }
+        });
+    }
+
+    /// Takes back what parts of the call have counted, because it is in the call's own receipt, which is counted when the call ends:
+    /// last, with the report in hand.
+    pub fn take_back(&self, fuel: u64) {
         self.trace.take_back_fuel(fuel);
     }
 }

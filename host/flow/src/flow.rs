@@ -346,9 +346,8 @@ impl Flow {
         let Some(Record::Accepted(accepted)) = entries.first().map(|entry| &entry.record) else {
             return Err(Error::Journal(format!("the journal has no trace `{trace}`")));
         };
-        if caller.as_ref().is_some_and(|caller| caller.payload != accepted.payload) {
-            let reason = "its caller called it with another payload before, and what came of that may have had effects";
-            return Err(Error::Unfit { trace: trace.into(), reason: reason.to_owned() });
+        if let Some(why) = caller.as_ref().and_then(|caller| caller.is_not_of(accepted)) {
+            return Err(Error::Unfit { trace: trace.into(), reason: why.to_owned() });
         }
         let origin = Origin {
             trace: trace.into(),

@@ -170,7 +170,11 @@ impl Context {
         while let Some(caller) = &here.trace.caller {
             let mut state = lock(&here.trace.state);
             let sent = &mut state.counters.get_or_insert_default().sent;
-            sent.entry((here.node, here.message)).or_default().insert(Arc::clone(stream));
+            let sent = sent.entry((here.node, here.message)).or_default();
+            // The reader's trace refuses more streams than these; a name more is not kept before it does.
+            if sent.len() < MAX_STREAMS {
+                sent.insert(Arc::clone(stream));
+            }
             here = caller;
         }
     }

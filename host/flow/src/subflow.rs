@@ -7,6 +7,7 @@ use std::pin::Pin;
 
 use crate::context::{Context, Part};
 use crate::flow::{Error, Flow, Submission};
+use crate::journal::Accepted;
 use crate::message::{Message, MessageId, Payload};
 use crate::node::{Call, Failure, FailureKind, Invoke, Outcome, Output, Receipt, Report};
 use crate::trace::{End, Item, Terminal};
@@ -30,6 +31,7 @@ impl SubflowNode {
         let mut receipt = Receipt::default();
         let request = Request { message: &call.message, call: "0", most: usize::MAX };
         let result = call.ctx.call(&self.name, &request, &mut receipt).await;
+        call.ctx.take_back(receipt.fuel);
         let outputs = result.map(|payloads| Outcome::Outputs(payloads.into_iter().map(Output::new).collect()));
         Report { result: outputs, emitted: Vec::new(), receipt, tape: None }
     }
@@ -61,9 +63,22 @@ pub(crate) struct Caller {
     pub(crate) payload: Payload,
 }
 
+impl Caller {
+    /// Why what is in the journal under the id of its call is not of this call.
+    pub(crate) fn is_not_of(&self, accepted: &Accepted) -> Option<&'static str> {
+        let origin = self.ctx.origin();
+        if accepted.caller.as_ref() != Some(&origin.trace) || accepted.tenant != origin.tenant {
+            return Some("somebody submitted a request under the id that the call of this subflow has");
+        }
+        let other = "its caller called it with another payload before, and what came of that may have had effects";
+        (self.payload != accepted.payload).then_some(other)
+    }
+}
+
 impl Context {
     /// Runs a subflow of this flow and returns its outputs, in the order in which they left it. What the subflow used is added to
-    /// `receipt`; it is counted already.
+    /// `receipt`; it is counted already, and stays so until whoever answers for the whole call takes it back ([`Context::take_back`]):
+    /// a call that is dropped meanwhile has used it all the same.
     ///
     /// # Errors
     /// The subflow's own failure, or `not-found`, `exhausted` and `conflict` where it cannot be called so.
@@ -96,7 +111,6 @@ impl Context {
             }
         };
         let (hops, fuel) = handle.used();
-        self.trace.take_back_fuel(fuel);
         receipt.fuel += fuel;
         receipt.hops += hops;
         match (too_much, terminal.end) {
@@ -152,7 +166,7 @@ impl Context {
             End::DeadlineExceeded => FailureKind::TimedOut,
             End::BudgetExhausted => {
                 // If it was the caller's budget, the caller ends as well.
-                self.has_hops(1);
+                self.check_budget();
                 FailureKind::Exhausted
             }
             End::InDoubt => {

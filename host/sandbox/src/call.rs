@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use floe_flow::{Call, Failure, Invoke, Outcome, Payload, Receipt, Report, Tape, Taping, Unfit};
+use floe_flow::{Call, Failure, FailureKind, Invoke, Outcome, Payload, Receipt, Report, Tape, Taping, Unfit};
 use tokio::time::Instant;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, Trap};
@@ -252,7 +252,12 @@ impl Function {
             tracing::debug!(plugin = identity.name, dropped, "Log lines were dropped.");
         }
         let tape = state.call.answers.take().map(|tape| self.label(tape, given, cut(&result, state.call.interrupted, given)));
+        let left_over = state.call.answers.left_over();
         let result = match result {
+            Ok(_) | Err(Ended::Failed(_)) if left_over.is_some() => {
+                let message = left_over.map(|conflict| conflict.to_string()).unwrap_or_default();
+                Err(Failure::new(FailureKind::Conflict, message))
+            }
             Ok(Accepted { outcome, size }) => {
                 state.call.bytes_out += size;
                 Ok(outcome)
@@ -264,6 +269,9 @@ impl Function {
                 Err(trap::failure(&error, identity, &state.limiter, given, &stderr))
             }
         };
+        if let Some(ctx) = &state.call.ctx {
+            ctx.take_back(state.call.children.counted);
+        }
         let receipt = Receipt {
             fuel: given.fuel.saturating_sub(left).saturating_add(state.call.children.fuel),
             hops: state.call.children.hops,

@@ -222,8 +222,9 @@ impl Reading {
             .collect();
         let deadline: Option<Duration> = envelope.deadline.map(|text| parse_time(&text)).transpose()?;
         let trace = match envelope.trace_id {
-            Some(id) if id.is_empty() || id.len() > 128 || id.chars().any(char::is_control) => {
-                return Err("a `trace_id` has 1 to 128 bytes and no control characters".to_owned());
+            // A `/` is in the ids of subflows' traces, which nobody is to take beforehand.
+            Some(id) if id.is_empty() || id.len() > 128 || id.chars().any(|char| char.is_control() || char == '/') => {
+                return Err("a `trace_id` has 1 to 128 bytes, no `/` and no control characters".to_owned());
             }
             Some(id) => id.into(),
             None => Arc::clone(trace),

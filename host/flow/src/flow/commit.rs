@@ -368,7 +368,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    pub(super) fn check_fuel(&mut self) {
+    pub(crate) fn check_fuel(&mut self) {
         if let Some((used, max)) = self.trace.callers().filter_map(Trace::fuel).find(|(used, max)| used >= max) {
             self.exhausted("fuel", used, max, None, None);
         }

@@ -160,7 +160,7 @@ impl Step<'_> {
         if let Ok((emitted, outcome)) = &result {
             self.check_targets(node, outcome, emitted).map_err(|failure| failure.message)?;
         }
-        self.trace.use_hops(1 + receipt.hops);
+        self.trace.use_hops(receipt.hops.saturating_add(1));
         self.trace.use_fuel(receipt.fuel);
         self.state.running += 1;
         self.state.nodes[node].busy += 1;

@@ -120,6 +120,23 @@ async fn a_subflow_goes_on_from_any_of_its_records() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_id_of_a_subflows_trace_is_nobody_elses() {
+    let journal = Notebook::new();
+    let sub = |names: Vec<(Arc<str>, Entry)>| names.into_iter().map(|(name, _)| name).find(|name| name.contains('/')).unwrap();
+    read(submit(&durable(nested(), &journal), "trace", json!([1, 2])).await).await;
+    let (id, journal) = (sub(journal.entries()), Notebook::new());
+    let flow = durable(nested(), &journal);
+    // With the same payload, so that only who it is of can tell.
+    let mut taken = Submission::new(&id, "somebody", payload(json!([1, 2])));
+    taken.deadline = Some(Duration::from_millis(1));
+    read(flow.submit(taken).await.unwrap()).await;
+    let (outputs, terminal) = read(submit(&flow, "trace", json!([1, 2])).await).await;
+    let error = terminal.error.unwrap();
+    assert_eq!((outputs.len(), error.code.as_str()), (0, "conflict"), "{error:?}");
+    assert!(error.message.contains("somebody submitted a request under the id"), "{error:?}");
+}
+
 /// Joins that do not wait for ever: over a fan-out, by a value, and of each of two nodes.
 fn impatient() -> Builder {
     let mut graph = Graph::builder("impatient");

@@ -23,6 +23,8 @@ pub(crate) struct Children {
     /// What they used.
     pub(crate) fuel: u64,
     pub(crate) hops: u64,
+    /// The fuel of those that have run just now, which their traces have counted.
+    pub(crate) counted: u64,
 }
 
 /// What came of a call, for its record: the outputs as texts, of which no byte changes.
@@ -58,6 +60,7 @@ impl State {
                 let said = ctx.call(&flow, &request, &mut receipt).await;
                 let said = said.map(|outputs| outputs.iter().map(|output| output.text().to_owned()).collect());
                 let called = Called { fuel: receipt.fuel, hops: receipt.hops, said: said.into() };
+                self.call.children.counted = self.call.children.counted.saturating_add(receipt.fuel);
                 self.call.answers.keep("subflow.call", &called);
                 called
             }

@@ -293,6 +293,9 @@ impl Tally<'_> {
             writeln!(out, "{}", json!({ "trace_id": args.trace, "summary": summary }))?;
         } else {
             let mut text = format!("identical: {identical} of {} attempts", identical + differ);
+            if differ > 0 {
+                text += &format!("; {differ} differ");
+            }
             for (why, number) in &left_out {
                 text += &format!("; {number} not replayed: {why}");
             }

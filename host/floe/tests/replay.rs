@@ -138,7 +138,7 @@ fn a_changed_record_makes_a_difference() {
     let said = r#"attempt 1: output 0 was {"greeting":"Hello, abd!"} and is {"greeting":"Hello, abc!"}"#;
     assert!(lines[0].starts_with("greet ") && lines[0].ends_with(said), "{lines:#?}");
     assert!(lines[1].starts_with("again ") && lines[1].contains("abc") && lines[1].contains("abd"), "it got the changed message");
-    assert_eq!(lines[2], "identical: 0 of 2 attempts");
+    assert_eq!(lines[2], "identical: 0 of 2 attempts; 2 differ");
     let (_, lines) = replay(dir, &[&trace, "--node", "greet", "--json"]);
     let line = json_lines(&lines[0]).remove(0);
     let then = r#"{"greeting":"Hello, abd!"}"#;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{attack, lines};
 
 pub(super) const NODES: &[&str] =
-    &["flood-emit", "flood-log", "flood-chunk", "flood-progress", "flood-host", "emit-then-panic", "progress"];
+    &["flood-emit", "flood-log", "flood-chunk", "chunk-to", "flood-progress", "flood-host", "emit-then-panic", "progress"];
 
 #[tokio::test]
 async fn the_buffer_of_an_attempt_is_bounded() {
@@ -63,6 +63,19 @@ async fn a_stream_waits_for_its_reader_and_arrives_whole() {
     assert_eq!(chunks, expected);
     let events = ended.events.iter().filter(|event| matches!(event.kind, EventKind::Chunk { .. })).count();
     assert_eq!(events, 1001);
+}
+
+#[tokio::test]
+async fn pieces_go_to_successors_too_when_the_call_succeeds() {
+    let ended = attack("chunk-to", json!(7), |_| {}).await;
+    let piece = |seq: u64, text: &str, done: bool| json!({ "stream": "both", "seq": seq, "text": text, "done": done });
+    ended.gave(&[piece(0, "one", false), piece(1, "", true), json!(7)]);
+    let chunks = |ended: &crate::support::Ended| ended.items.iter().filter(|item| matches!(item, Item::Chunk { .. })).count();
+    assert_eq!(chunks(&ended), 2);
+    // The reader had them at once; successors never have them.
+    let ended = attack("chunk-to", json!(null), |_| {}).await;
+    ended.failed("not-found", "as it was told");
+    assert_eq!(chunks(&ended), 2);
 }
 
 #[tokio::test]

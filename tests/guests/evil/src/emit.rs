@@ -33,6 +33,21 @@ node!(FloodChunk, "flood-chunk", "Streams as many chunks as the payload says; re
 });
 
 node!(
+    ChunkTo,
+    "chunk-to",
+    "Streams two pieces to the reader and to `sink`; fails then, if the payload is `null`.",
+    |payload, _| {
+        let stream = emit::Stream::named("both").to("sink");
+        stream.chunk("one")?;
+        stream.done()?;
+        if payload.as_str() == "null" {
+            return Err(Failure::not_found("as it was told"));
+        }
+        Ok(payload.into())
+    }
+);
+
+node!(
     FloodLog,
     "flood-log",
     "Logs as many lines of 1 KiB, with control characters, as the payload says, or 100 000.",

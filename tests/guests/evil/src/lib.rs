@@ -50,6 +50,7 @@ floe_guest::export!(nodes: [
     emit::FloodEmit,
     emit::FloodLog,
     emit::FloodChunk,
+    emit::ChunkTo,
     emit::FloodProgress,
     emit::FloodHost,
     emit::EmitThenPanic,

@@ -1,6 +1,6 @@
 //! What a plugin may do beyond computing, when the operator grants it: one module per feature of this crate.
 //!
-//! Hosts serve [`subflow`] so far. The functions of the others are the contract's own, and may still change with it. There is no
+//! Hosts serve `subflow` so far. The functions of the others are the contract's own, and may still change with it. There is no
 //! stand-in for any in a native test: keep the calls apart from the logic that you want to test.
 
 #[cfg(feature = "approval")]

@@ -11,7 +11,7 @@ pub const CONTRACT: &str = "0.1.0";
 
 /// What the operator's file grants a plugin. Nothing is granted unless it stands here.
 ///
-/// A capability that is served has its settings here, a module in `host` and a line in [`SERVED`].
+/// A capability that is served has its settings here, a module in `host` and a line in `SERVED`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Subflows that it may run, by their names in the flow; none: the capability is not granted.

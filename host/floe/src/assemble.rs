@@ -7,7 +7,7 @@ use std::path::Path;
 
 use floe_flow::graph::did_you_mean;
 use floe_flow::{Graph, Payload, RoutingTable, Schema};
-use floe_sandbox::{Error as Refusal, Grants, Limits, Plugin, Sandbox};
+use floe_sandbox::{Error as Refusal, Limits, Plugin, Sandbox};
 use serde_json::{Value, json};
 
 use crate::builder::{Located, locate};
@@ -87,7 +87,7 @@ struct Loaded<'f> {
 impl Loaded<'_> {
     async fn load(&mut self, flow: &Flow, sandbox: &Sandbox, name: &str, config: &file::Plugin) {
         let limits = config.limits.over(config.profile);
-        let grants = grants(config);
+        let grants = config.grants.rights();
         let whole = format!("{}{name}", self.within);
         let loaded = match self.components.map(|components| components.get(&whole)) {
             Some(Some(bytes)) => sandbox.load(name, bytes, &grants, &limits).await,
@@ -139,13 +139,6 @@ impl Loaded<'_> {
             }
         }
     }
-}
-
-/// What is wrong with a grant is said where the graph is made.
-fn grants(config: &file::Plugin) -> Grants {
-    let subflow = config.granted_subflows().ok().flatten().map(|names| names.into_iter().collect());
-    let unserved = config.grants.names().filter(|name| *name != "subflow").cloned().collect();
-    Grants { subflow, unserved }
 }
 
 /// Reads a component, unless it is larger than it may be.

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use crate::Error;
 
 pub use edges::Link;
+pub use grants::{CAPABILITIES, GrantsConfig};
 pub use graph::{Code, Made, Resolve, Unresolved, Wanted};
 pub use join::{JoinConfig, JoinNode, LateConfig, OnIncompleteConfig};
 pub use limits::{LimitsConfig, Profile};
@@ -37,7 +38,7 @@ pub use route::{Route, RouteField, RouteNode, RuleConfig};
 pub use routes::{MAX_ROUTES_BYTES, RECHECK};
 pub use subflow::{MAX_SUBFLOWS, SubflowNode};
 pub use tree::{Origin, Span, Step};
-pub use types::{Budget, CAPABILITIES, DiscardNode, Edge, FlowFile, LongEdge, MapNode, Node, OneOrMany, Plugin, RunNode};
+pub use types::{Budget, DiscardNode, Edge, FlowFile, LongEdge, MapNode, Node, OneOrMany, Plugin, RunNode};
 pub use units::{Bytes, Count, Time, parse_bytes, parse_time};
 
 /// What a flow file may have; a thousand nodes need a tenth of it.

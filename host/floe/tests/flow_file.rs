@@ -584,11 +584,11 @@ fn plugins_are_granted_subflows_that_the_flow_has() {
     );
     check_files(
         &[("flow.yaml", &flow("sub")), ("leaf.yaml", LEAF)],
-        &expect!["flow.yaml:4:43: a grant of subflows is a list of names under `subflows`, such as `subflow: [NAME]`"],
+        &expect!["flow.yaml:4:43: expected a list, found the text `sub`"],
     );
     check_files(
         &[("flow.yaml", &flow("[1]")), ("leaf.yaml", LEAF)],
-        &expect!["flow.yaml:4:34: a grant of subflows is a list of names under `subflows`, such as `subflow: [NAME]`"],
+        &expect!["flow.yaml:4:44: expected a text, found the number 1"],
     );
 }
 

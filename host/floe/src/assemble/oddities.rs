@@ -53,9 +53,8 @@ fn unused(flow: &Flow) -> Vec<String> {
     if !unused.is_empty() {
         warnings.push(format!("no node runs anything of {}", quoted(&unused)));
     }
-    let granted: Vec<String> =
-        flow.file.plugins.iter().filter_map(|(_, plugin)| plugin.granted_subflows().ok().flatten()).flatten().collect();
-    subflows.extend(granted.iter().map(String::as_str));
+    let granted = flow.file.plugins.iter().filter_map(|(_, plugin)| plugin.grants.subflow.as_ref()).flatten();
+    subflows.extend(granted.map(String::as_str));
     let unused: Vec<&str> = flow.file.subflows.iter().map(|(name, _)| name).filter(|name| !subflows.contains(name)).collect();
     if !unused.is_empty() {
         warnings.push(format!("no node runs the subflow {}", quoted(&unused)));

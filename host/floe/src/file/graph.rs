@@ -184,8 +184,7 @@ impl Making<'_> {
         let subflows = &self.flow.file.subflows;
         for (plugin, config) in self.flow.file.plugins.iter() {
             let at = [Step::from("plugins"), plugin.into(), "grants".into(), "subflow".into()];
-            let granted = config.granted_subflows().map_err(|message| self.problem(message, &at));
-            for (position, name) in granted.ok().flatten().unwrap_or_default().iter().enumerate() {
+            for (position, name) in config.grants.subflow.iter().flatten().enumerate() {
                 if subflows.get(name).is_none() {
                     let known = did_you_mean(name, subflows.names());
                     let message = format!("there is no subflow `{name}` under `subflows`{known}");

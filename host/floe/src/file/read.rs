@@ -6,7 +6,7 @@ use super::de::{Mismatch, read, unknown_key};
 use super::named::Named;
 use super::problem::Problem;
 use super::tree::{Entry, Shape, Span, Tree};
-use super::types::{CAPABILITIES, Edge, FlowFile, Node, Plugin};
+use super::types::{Edge, FlowFile, Node};
 
 /// The keys of [`FlowFile`].
 const KEYS: [&str; 7] = ["floe", "name", "plugins", "subflows", "nodes", "edges", "budget"];
@@ -26,7 +26,7 @@ pub(crate) fn flow_file(root: &Tree, problems: &mut Vec<Problem>) -> Option<Flow
     let mut reader = Reader { entries, problems };
     let floe = reader.version();
     let name = reader.name();
-    let plugins = reader.named("plugins", plugin);
+    let plugins = reader.named("plugins", read);
     let subflows = reader.named("subflows", read);
     let nodes = reader.named("nodes", node);
     let edges = reader.edges();
@@ -122,19 +122,6 @@ impl<'t> Reader<'t, '_> {
 
 /// Why a name is refused.
 const BAD_NAME: &str = "names are made of a-z, 0-9, `_` and `-`, at most 64 of them";
-
-/// A grant that looks like a slip of the pen would only show as a refusal to load.
-fn plugin(tree: &Tree) -> Result<Plugin, Mismatch> {
-    let plugin: Plugin = read(tree)?;
-    for grant in plugin.grants.names().filter(|grant| !CAPABILITIES.contains(&grant.as_str())) {
-        let mismatch = unknown_key(grant, &CAPABILITIES);
-        if mismatch.message.contains("did you mean") {
-            let place = tree.find(&["grants".into(), grant.as_str().into()]).and_then(|(_, key)| key);
-            return Err(Mismatch { span: place, ..mismatch });
-        }
-    }
-    Ok(plugin)
-}
 
 /// A node is what its key among [`KINDS`] says.
 fn node(tree: &Tree) -> Result<Node, Mismatch> {

@@ -10,6 +10,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::grants::GrantsConfig;
 use super::join::JoinNode;
 use super::limits::{LimitsConfig, Profile};
 use super::named::Named;
@@ -45,10 +46,6 @@ pub struct FlowFile {
     pub budget: Budget,
 }
 
-/// What can be granted: the interfaces of `floe:capability`, and WASI's sockets.
-pub const CAPABILITIES: [&str; 10] =
-    ["state", "secrets", "http", "clock", "random", "tools", "subflow", "model", "approval", "sockets"];
-
 /// A plugin: where it comes from and what it may do.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -57,7 +54,7 @@ pub struct Plugin {
     pub source: String,
     /// Capabilities that it may use, each with its terms; nothing unless it stands here.
     #[serde(default)]
-    pub grants: Named<Value>,
+    pub grants: GrantsConfig,
     /// The limits that suit the language it is written in.
     #[serde(default)]
     pub profile: Profile,

@@ -13,8 +13,6 @@ pub const CAPABILITIES: [&str; 10] =
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GrantsConfig {
-    /// Flows under `subflows` that it may run, by name.
-    pub subflow: Option<Vec<String>>,
     /// Not available in this host yet.
     pub state: Option<Value>,
     /// Not available in this host yet.
@@ -27,6 +25,8 @@ pub struct GrantsConfig {
     pub random: Option<Value>,
     /// Not available in this host yet.
     pub tools: Option<Value>,
+    /// Flows under `subflows` that it may run, by name.
+    pub subflow: Option<Vec<String>>,
     /// Not available in this host yet.
     pub model: Option<Value>,
     /// Not available in this host yet.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use floe_flow::{
     Config, End, Failure, FailureKind, Flow, Graph, Invoke, Item, Outcome, Output, Receipt, Report, Submission, Terminal, native,
 };
-use floe_sandbox::{Error, Grants, Sandbox};
+use floe_sandbox::{Error, Grants, Limits, Sandbox};
 use serde_json::{Value, json};
 
 use crate::support::{limits, load, policy, sandbox, soon};
@@ -22,10 +22,14 @@ struct Asking {
 
 impl Asking {
     async fn new(inner: Arc<dyn Invoke>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::within(&Limits { fuel: 1_000_000_000, ..limits() }, inner, change).await
+    }
+
+    async fn within(limits: &Limits, inner: Arc<dyn Invoke>, change: impl FnOnce(&mut Config)) -> Self {
         let sandbox = sandbox(2, 2);
         let granted: BTreeSet<String> = ["inner", "undeclared"].map(str::to_owned).into();
         let grants = Grants { subflow: Some(granted), ..Grants::default() };
-        let plugin = soon(sandbox.load("asker", &floe_tests::bytes(GUEST), &grants, &limits())).await.unwrap();
+        let plugin = soon(sandbox.load("asker", &floe_tests::bytes(GUEST), &grants, limits)).await.unwrap();
         let mut config = Config { compute: sandbox.handle().clone(), ..Config::on_current_runtime() };
         change(&mut config);
         let mut called = Graph::builder("inner");
@@ -113,10 +117,25 @@ async fn calls_within_one_call_share_the_traces_fuel() {
     let (_, terminal) = asking.ask(vec![json!(["inner", 1]); 20].into()).await;
     assert_eq!(terminal.end, End::BudgetExhausted, "{terminal:?}");
     let detail = terminal.error.unwrap().detail.unwrap();
-    assert_eq!(detail["used"], json!(120_000_000), "two calls, and not twenty");
+    assert_eq!(detail["used"], json!(100_000_000), "two calls, and not twenty");
     // One that fits is counted once.
     let (_, terminal) = asking.ask(json!([["inner", 1]])).await;
     assert_eq!(terminal.end, End::Completed, "{terminal:?}");
+}
+
+#[tokio::test]
+async fn what_its_calls_use_is_its_own_use() {
+    let limits = Limits { fuel: 100_000_000, calls: 3, ..limits() };
+    let asking = Asking::within(&limits, Arc::new(Burns(60_000_000)), |_| {}).await;
+    let (_, terminal) = asking.ask(vec![json!(["inner", 1]); 2].into()).await;
+    let why = "limit `fuel` reached: used 100000000 of 100000000; raise it with `plugins.asker.limits.fuel`";
+    assert_eq!(error(&terminal), ("exhausted", why));
+    let asking = Asking::within(&limits, doubled(), |_| {}).await;
+    let (_, terminal) = asking.ask(vec![json!(["inner", 1]); 3].into()).await;
+    assert_eq!(terminal.end, End::Completed, "{terminal:?}");
+    let (_, terminal) = asking.ask(vec![json!(["inner", 1]); 4].into()).await;
+    let why = "limit `calls` reached: used 4 of 3; raise it with `plugins.asker.limits.calls`";
+    assert_eq!(error(&terminal), ("exhausted", why));
 }
 
 #[tokio::test]

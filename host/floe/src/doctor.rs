@@ -155,6 +155,7 @@ fn limits() -> Vec<Row> {
         row("emit", &|limits| bytes(limits.emit)),
         row("result", &|limits| bytes(limits.result)),
         row("host_calls", &|limits| limits.host_calls.to_string()),
+        row("calls", &|limits| limits.calls.to_string()),
         row("module", &|limits| bytes(limits.module)),
         row("functions", &|limits| limits.functions.to_string()),
         row("imports", &|limits| limits.imports.to_string()),

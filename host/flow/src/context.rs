@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::budget::{Account, Resource};
 use crate::message::{MessageId, Payload};
+use crate::node::Receipt;
 use crate::stream::Sender;
 use crate::trace::Trace;
 
@@ -18,15 +20,6 @@ pub struct Origin {
     pub user: Option<Arc<str>>,
     /// The conversation that the request belongs to, if any.
     pub session: Option<Arc<str>>,
-}
-
-/// What is left of the trace's budget; `None` is unlimited.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Remaining {
-    /// Units of guest computation.
-    pub fuel: Option<u64>,
-    /// Invocations of nodes.
-    pub hops: Option<u64>,
 }
 
 /// A piece of a stream.
@@ -51,6 +44,8 @@ pub struct Context {
     pub(crate) message: MessageId,
     pub(crate) attempt: u32,
     pub(crate) sender: Arc<Sender>,
+    /// What the call lives on that made this one, instead of the trace's account.
+    pub(crate) allowance: Option<Arc<Account>>,
 }
 
 impl Context {
@@ -64,9 +59,9 @@ impl Context {
         self.trace.node_name(self.node)
     }
 
-    /// What the trace has left now.
-    pub fn remaining(&self) -> Remaining {
-        self.trace.remaining()
+    /// Invocations of nodes that the trace has left.
+    pub fn hops_left(&self) -> u64 {
+        self.trace.hops_left()
     }
 
     /// Bytes of one payload's text that the trace allows.
@@ -101,19 +96,13 @@ impl Context {
         started.then(|| Part(Arc::clone(&self.trace)))
     }
 
-    /// Ends the trace, or the one that called it, if nothing of its budget is left.
-    pub(crate) fn check_budget(&self) {
+    /// Ends the trace, or the one that called it, if nothing of its budget is left: of hops, or of what `limit` names.
+    pub(crate) fn check_budget(&self, limit: &str) {
         self.trace.flow.with(&self.trace, |step| {
             if step.has_hops(self.node, 1) {
-                step.check_fuel();
+                step.check_budget(Resource::named(limit).unwrap_or(Resource::Fuel));
             }
         });
-    }
-
-    /// Takes back what parts of the call have counted, because it is in the call's own receipt, which is counted when the call ends:
-    /// last, with the report in hand.
-    pub fn take_back(&self, fuel: u64) {
-        self.trace.take_back_fuel(fuel);
     }
 }
 
@@ -123,8 +112,8 @@ pub(crate) struct Part(Arc<Trace>);
 
 impl Part {
     /// Counts what the part used, at once: a budget is not to be found overdrawn only when the whole call ends.
-    pub(crate) fn count(&self, fuel: u64) {
-        self.0.use_fuel(fuel);
+    pub(crate) fn book(&self, receipt: &Receipt) {
+        self.0.book(receipt.amounts());
     }
 }
 

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug_span};
 
+use crate::budget::Budget;
 use crate::context::Origin;
 use crate::event::Observer;
 use crate::graph::Graph;
@@ -93,14 +94,7 @@ impl Config {
             in_flight: DEFAULT_IN_FLIGHT,
             in_flight_per_tenant: DEFAULT_IN_FLIGHT,
             weights: BTreeMap::new(),
-            budget: Budget {
-                hops: DEFAULT_HOPS,
-                messages: DEFAULT_MESSAGES,
-                payload: DEFAULT_PAYLOAD,
-                fuel: None,
-                tokens: None,
-                deadline: None,
-            },
+            budget: Budget::new(DEFAULT_HOPS, DEFAULT_MESSAGES, DEFAULT_PAYLOAD),
             reader: DEFAULT_READER,
             compute: Runtime::current(),
             timers: Runtime::current(),
@@ -112,23 +106,6 @@ impl Config {
                 .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
         }
     }
-}
-
-/// What one trace may use; `None` is unlimited.
-#[derive(Debug, Clone, Copy)]
-pub struct Budget {
-    /// Invocations of nodes.
-    pub hops: u64,
-    /// Messages on their way at once.
-    pub messages: u64,
-    /// Bytes of one payload's text.
-    pub payload: usize,
-    /// Units of guest computation.
-    pub fuel: Option<u64>,
-    /// Tokens that a controller says it used.
-    pub tokens: Option<u64>,
-    /// From acceptance to the end.
-    pub deadline: Option<Duration>,
 }
 
 /// A request for a flow.
@@ -499,9 +476,9 @@ impl Shared {
             cancelled: CancellationToken::new(),
             tenant,
             flow: Arc::clone(self),
+            account: self.config.budget.account(caller.is_some()),
             caller: caller.map(Box::new),
             cursor: cursor.map(Box::new),
-            fuel_used: AtomicU64::new(0),
             hops: AtomicU64::new(0),
             state: Mutex::new(state),
             changed: Notify::new(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::{fmt, iter};
 
-use crate::flow::Budget;
+use crate::budget::Budget;
 use crate::join::{Join, Late, Members};
 use crate::message::name_key;
 use crate::node::Invoke;

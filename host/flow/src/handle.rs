@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::budget::Amounts;
 use crate::context::Origin;
 use crate::journal::Cursor;
 use crate::trace::{End, Item, Terminal, Trace};
@@ -54,9 +55,9 @@ impl Handle {
         self.trace.cursor.as_deref().copied()
     }
 
-    /// Hops and fuel so far.
-    pub(crate) fn used(&self) -> (u64, u64) {
-        (self.trace.hops().0, self.trace.fuel_used())
+    /// Hops, and what has been booked so far, of a trace that has an account.
+    pub(crate) fn used(&self) -> (u64, Amounts) {
+        (self.trace.hops().0, self.trace.account.as_ref().map_or(Amounts::NONE, |account| account.used()))
     }
 
     /// Ends the trace as cancelled; its end still comes out of [`Handle::next`]. False if it is ending already.

@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod budget;
 mod context;
 pub mod event;
 pub mod flow;
@@ -49,9 +50,10 @@ mod tape;
 pub mod testkit;
 mod trace;
 
-pub use context::{Chunk, Context, Origin, Remaining};
+pub use budget::{Account, Amounts, Budget, Hold, Resource};
+pub use context::{Chunk, Context, Origin};
 pub use event::{Event, EventKind, Load, Observer};
-pub use flow::{Attempted, Budget, Config, Error, Flow, Offered, Past, Repeated, Submission};
+pub use flow::{Attempted, Config, Error, Flow, Offered, Past, Repeated, Submission};
 pub use graph::{Graph, Kind, Problem};
 pub use handle::Handle;
 pub use join::{Join, Late, Members};

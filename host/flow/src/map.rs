@@ -40,9 +40,8 @@ impl MapNode {
         let result = self.collect(&call, &mut running, &mut receipt, &mut tapes).await;
         // After a failure, a retry does not begin beside what is left of this attempt.
         running.shutdown().await;
-        call.ctx.take_back(receipt.fuel);
         let tape = tapes.whole(result.is_ok());
-        Report { result: result.map(Outcome::one), emitted: Vec::new(), receipt, tape }
+        Report { result: result.map(Outcome::one), emitted: Vec::new(), receipt, tape, hold: None, booked: true }
     }
 
     async fn collect(
@@ -100,7 +99,11 @@ impl MapNode {
         let item = Arc::clone(&self.item);
         let work = async move {
             let report = item.invoke(call).await;
-            part.count(report.receipt.fuel);
+            if !report.booked {
+                part.book(&report.receipt);
+            }
+            // Given back only now that it is booked.
+            let report = Report { hold: None, ..report };
             (index, report)
         };
         running.spawn(work.instrument(debug_span!("item")));
@@ -191,12 +194,10 @@ fn texts(report: Report, bytes: &mut usize, max: usize) -> Result<String, Failur
 }
 
 fn add(sum: &mut Receipt, part: &Receipt) {
-    sum.fuel += part.fuel;
+    sum.add(part.amounts(), 1 + part.hops);
     sum.wall += part.wall;
     sum.cpu += part.cpu;
     sum.peak_memory = sum.peak_memory.max(part.peak_memory);
     sum.bytes_in += part.bytes_in;
     sum.bytes_out += part.bytes_out;
-    sum.host_calls += part.host_calls;
-    sum.hops += 1 + part.hops;
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::budget::{Amounts, Hold, Resource};
 use crate::context::Context;
 use crate::message::{Message, Payload};
 use crate::tape::{Tape, Taping};
@@ -69,11 +70,15 @@ pub struct Report {
     pub receipt: Receipt,
     /// What it was given and told, if that was asked for and whoever computes can tell.
     pub tape: Option<Box<Tape>>,
+    /// What it had taken of its trace's budget.
+    pub hold: Option<Box<Hold>>,
+    /// What the receipt says has been booked already, part by part.
+    pub booked: bool,
 }
 
 impl From<Result<Outcome, Failure>> for Report {
     fn from(result: Result<Outcome, Failure>) -> Self {
-        Self { result, emitted: Vec::new(), receipt: Receipt::default(), tape: None }
+        Self { result, emitted: Vec::new(), receipt: Receipt::default(), tape: None, hold: None, booked: false }
     }
 }
 
@@ -240,6 +245,54 @@ pub struct Receipt {
     /// Invocations of nodes within the call: items of a map, nodes of a subflow.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hops: u64,
+    /// Log lines of the guest that were kept.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub log_lines: u32,
+    /// Emissions of the guest before it returned.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub emits: u32,
+    /// Calls of the guest to subflows and tools.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub calls: u32,
+    /// Requests to the network.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub requests: u32,
+    /// Bytes sent to the network.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub egress_bytes: u64,
+}
+
+impl Receipt {
+    /// What counts against budgets.
+    pub fn amounts(&self) -> Amounts {
+        let mut amounts = Amounts::NONE;
+        amounts[Resource::Fuel] = self.fuel;
+        amounts[Resource::HostCalls] = self.host_calls;
+        amounts[Resource::LogLines] = self.log_lines.into();
+        amounts[Resource::Emits] = self.emits.into();
+        amounts[Resource::Calls] = self.calls.into();
+        amounts[Resource::Requests] = self.requests.into();
+        amounts[Resource::EgressBytes] = self.egress_bytes;
+        amounts
+    }
+
+    /// Adds what a part of the call used, or what it had done by others. Their times and memory are their own.
+    pub fn add(&mut self, used: Amounts, hops: u64) {
+        let sum = |old: u32, more: u64| old.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+        self.fuel = self.fuel.saturating_add(used[Resource::Fuel]);
+        self.host_calls = self.host_calls.saturating_add(used[Resource::HostCalls]);
+        self.log_lines = sum(self.log_lines, used[Resource::LogLines]);
+        self.emits = sum(self.emits, used[Resource::Emits]);
+        self.calls = sum(self.calls, used[Resource::Calls]);
+        self.requests = sum(self.requests, used[Resource::Requests]);
+        self.egress_bytes = self.egress_bytes.saturating_add(used[Resource::EgressBytes]);
+        self.hops = self.hops.saturating_add(hops);
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero_u32(number: &u32) -> bool {
+    *number == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]

@@ -31,9 +31,8 @@ impl SubflowNode {
         let mut receipt = Receipt::default();
         let request = Request { message: &call.message, call: "0", most: usize::MAX };
         let result = call.ctx.call(&self.name, &request, &mut receipt).await;
-        call.ctx.take_back(receipt.fuel);
         let outputs = result.map(|payloads| Outcome::Outputs(payloads.into_iter().map(Output::new).collect()));
-        Report { result: outputs, emitted: Vec::new(), receipt, tape: None }
+        Report { result: outputs, emitted: Vec::new(), receipt, tape: None, hold: None, booked: true }
     }
 }
 
@@ -77,8 +76,7 @@ impl Caller {
 
 impl Context {
     /// Runs a subflow of this flow and returns its outputs, in the order in which they left it. What the subflow used is added to
-    /// `receipt`; it is counted already, and stays so until whoever answers for the whole call takes it back ([`Context::take_back`]):
-    /// a call that is dropped meanwhile has used it all the same.
+    /// `receipt`; it has been booked, in the accounts of this call's trace or in that of [`Context::within`].
     ///
     /// # Errors
     /// The subflow's own failure, or `not-found`, `exhausted` and `conflict` where it cannot be called so.
@@ -110,9 +108,8 @@ impl Context {
                 None => unreachable!("a trace has an end"),
             }
         };
-        let (hops, fuel) = handle.used();
-        receipt.fuel += fuel;
-        receipt.hops += hops;
+        let (hops, used) = handle.used();
+        receipt.add(used, hops);
         match (too_much, terminal.end) {
             (Some(limit), _) => Err(limit),
             (None, End::Completed) => Ok(outputs.kept),
@@ -166,7 +163,8 @@ impl Context {
             End::DeadlineExceeded => FailureKind::TimedOut,
             End::BudgetExhausted => {
                 // If it was the caller's budget, the caller ends as well.
-                self.check_budget();
+                let limit = error.as_ref().and_then(|error| error.detail.as_ref()?.get("limit")?.as_str());
+                self.check_budget(limit.unwrap_or_default());
                 FailureKind::Exhausted
             }
             End::InDoubt => {

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use crate::context::{Context, Origin, Part, Remaining};
+use crate::budget::Account;
+use crate::context::{Context, Origin, Part};
 use crate::event::{Event, EventKind, micros};
 use crate::flow::Shared;
 use crate::graph::{EdgeIndex, NodeIndex};
@@ -198,7 +199,8 @@ pub(crate) struct Trace {
     /// What its attempts' spans belong to; it closes with the last of whoever holds the trace, its reader included. None: nobody
     /// collects spans.
     pub(crate) span: Option<Box<Span>>,
-    pub(crate) fuel_used: AtomicU64,
+    /// What it may use and has used; none where nobody asks.
+    pub(crate) account: Option<Box<Account>>,
     pub(crate) hops: AtomicU64,
     pub(crate) state: Mutex<State>,
     /// The reader has something to read, or has room again. Both sides look again when it fires.
@@ -407,37 +409,14 @@ impl Trace {
         self.caller.as_ref().map(|caller| Arc::clone(&caller.trace.origin.trace))
     }
 
-    /// What is left to this trace and to all that called it.
-    pub(crate) fn remaining(&self) -> Remaining {
-        let fuel = self.callers().filter_map(|trace| trace.fuel().map(|(used, max)| max.saturating_sub(used))).min();
-        let hops = self.callers().map(Self::hops).map(|(used, max)| max.saturating_sub(used)).min();
-        Remaining { fuel, hops }
-    }
-
-    /// Used and allowed, of the budget's fuel if it has a limit.
-    pub(crate) fn fuel(&self) -> Option<(u64, u64)> {
-        self.flow.config.budget.fuel.map(|max| (self.fuel_used.load(Ordering::Relaxed), max))
+    /// Hops that are left to this trace and to all that called it.
+    pub(crate) fn hops_left(&self) -> u64 {
+        self.callers().map(Self::hops).map(|(used, max)| max.saturating_sub(used)).min().unwrap_or_default()
     }
 
     /// Used and allowed.
     pub(crate) fn hops(&self) -> (u64, u64) {
         (self.hops.load(Ordering::Relaxed), self.flow.config.budget.hops)
-    }
-
-    /// Units of fuel, whatever the budget.
-    pub(crate) fn fuel_used(&self) -> u64 {
-        self.fuel_used.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn use_fuel(&self, fuel: u64) {
-        if fuel == 0 {
-            return;
-        }
-        self.callers().for_each(|trace| _ = trace.fuel_used.fetch_add(fuel, Ordering::Relaxed));
-    }
-
-    pub(crate) fn take_back_fuel(&self, fuel: u64) {
-        self.callers().for_each(|trace| _ = trace.fuel_used.fetch_sub(fuel, Ordering::Relaxed));
     }
 
     pub(crate) fn use_hops(&self, hops: u64) {

@@ -80,7 +80,8 @@ impl Raw {
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(self.limits.resources)?);
         let random = Random::new(["", "", ""], self.limits.random);
-        let mut store = Store::new(&self.engine, Bare { limiter: Limiter::new(&self.limits), table, wasi: None, random });
+        let mut store =
+            Store::new(&self.engine, Bare { limiter: Limiter::new(&self.limits, self.limits.memory), table, wasi: None, random });
         store.limiter(|bare| &mut bare.limiter);
         store.set_hostcall_fuel(usize::try_from(self.limits.hostcall)?);
         store.set_max_component_handles(usize::try_from(self.limits.handles)?);

@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use floe_flow::{Call, Failure, FailureKind, Invoke, Outcome, Payload, Receipt, Report, Tape, Taping, Unfit};
+use floe_flow::{
+    Amounts, Call, Failure, FailureKind, Hold, Invoke, Outcome, Payload, Receipt, Report, Resource, Tape, Taping, Unfit,
+};
 use tokio::time::Instant;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, Trap};
@@ -123,17 +125,18 @@ impl Function {
         let started = Instant::now();
         let identity = &self.loaded.identity;
         let (ctx, message, attempt) = (call.ctx.clone(), Arc::clone(&call.message), call.attempt);
-        let (given, deadline) = self.give(&call, started);
+        let (amounts, hold) = self.take(&call).await;
+        let (given, deadline) = self.give(&call, amounts[Resource::Fuel]);
         let id = message.id.to_string();
         let parent = message.parent.map(|parent| parent.to_string());
         // What an instance has of earlier calls is in no record.
         let answers = Answers::new(&call.taping, self.reuse <= 1);
         let (fresh, recorded) = (answers.are_recorded(), matches!(call.taping, Taping::Record));
-        let running = Running::new(call, answers, &id, deadline, &identity.limits);
+        let running = Running::new(call, answers, &id, deadline, &identity.limits, amounts);
 
         let warm = if self.reuse > 1 && !fresh { self.pool.take(&ctx.origin().tenant) } else { None };
         // The places come before the store, so that they are dropped after it.
-        let (places, mut store, guest, calls) = match warm {
+        let (places, store, guest, calls) = match warm {
             Some(mut warm) => {
                 warm.store.data_mut().begin(running);
                 (warm.places, warm.store, Some(warm.guest), warm.calls)
@@ -143,15 +146,16 @@ impl Function {
                 Err(full) => {
                     let receipt = Receipt { wall: started.elapsed(), ..Receipt::default() };
                     let tape = recorded.then(|| Box::new(Tape::unfit(Unfit::NoRoom)));
-                    return Report { receipt, tape, ..Report::from(Err(full.failure())) };
+                    return Report { receipt, tape, hold, ..Report::from(Err(full.failure())) };
                 }
             },
         };
-        begin(&mut store, given.fuel);
+        let mut live = Live { store: Some(store), fuel: given.fuel, hold };
+        begin(live.store(), given.fuel);
         let request =
             Request { ctx: &ctx, message: &message, id: &id, parent: parent.as_deref(), attempt, deadline_ms: given.wall_ms };
         let (ended, cpu) = {
-            let work = pin!(self.work(&mut store, guest, &request));
+            let work = pin!(self.work(live.store(), guest, &request));
             let mut timed = Timed::new(work, deadline);
             let ended = (&mut timed).await;
             (ended, timed.busy)
@@ -161,9 +165,11 @@ impl Function {
             Ok(Err(error)) => (Err(Ended::Trapped(error)), None),
             Err(_) => (Err(Ended::OutOfTime), None),
         };
-        let mut report = self.report(&mut store, result, given);
+        let mut report = self.report(&mut live, result, given);
         report.receipt.bytes_in = request.size() + (self.name.len() + self.config.text().len()) as u64;
         report.receipt.cpu = cpu;
+        let (mut store, hold) = live.done();
+        report.hold = hold;
         if let Some(guest) = kept.filter(|_| calls + 1 < self.reuse && !fresh) {
             // A waiting instance keeps nothing of the trace that it served.
             (store.data_mut().call.ctx, store.data_mut().call.message) = (None, None);
@@ -175,25 +181,29 @@ impl Function {
         report
     }
 
-    /// Fuel and time: the plugin's limits, or less where the trace or the attempt has less.
-    fn give(&self, call: &Call, now: Instant) -> (Given, Instant) {
-        let limits = &self.loaded.identity.limits;
+    /// Takes what the call may use of its trace's budget: as much as the plugin's limits say, or less.
+    async fn take(&self, call: &Call) -> (Amounts, Option<Box<Hold>>) {
+        let mut amounts = self.loaded.identity.limits.amounts();
         if let Taping::Play(tape) = &call.taping {
-            // It is told what it was told; how long it may take is as long as ever.
-            let given = Given { fuel: tape.fuel, fuel_of_budget: false, wall_ms: tape.wall_ms, wall_of_attempt: false };
-            return (given, after(now, limits.wall));
+            // It is told what it was told.
+            amounts[Resource::Fuel] = tape.fuel;
+            return (amounts, None);
         }
-        let budget = call.ctx.remaining().fuel.filter(|fuel| *fuel < limits.fuel);
+        call.ctx.hold(amounts).await
+    }
+
+    /// How long it may take: as long as the plugin's limits say, or less where the attempt has less.
+    fn give(&self, call: &Call, fuel: u64) -> (Given, Instant) {
+        let (limits, now) = (&self.loaded.identity.limits, Instant::now());
+        if let Taping::Play(tape) = &call.taping {
+            // What it is told is what it was told; how long it may take is as long as ever.
+            return (Given { fuel, wall_ms: tape.wall_ms, wall_of_attempt: false }, after(now, limits.wall));
+        }
         let wall = after(now, limits.wall);
         let attempt = call.deadline.filter(|deadline| *deadline < wall);
         let deadline = attempt.unwrap_or(wall);
         let wall_ms = deadline.saturating_duration_since(now).as_millis();
-        let given = Given {
-            fuel: budget.unwrap_or(limits.fuel),
-            fuel_of_budget: budget.is_some(),
-            wall_ms: u64::try_from(wall_ms).unwrap_or(u64::MAX),
-            wall_of_attempt: attempt.is_some(),
-        };
+        let given = Given { fuel, wall_ms: u64::try_from(wall_ms).unwrap_or(u64::MAX), wall_of_attempt: attempt.is_some() };
         (given, deadline)
     }
 
@@ -240,18 +250,18 @@ impl Function {
     }
 
     /// The answer or the failure, what was emitted, and what the store knows of the call's use.
-    fn report(&self, store: &mut Store<State>, result: Result<Accepted, Ended>, given: Given) -> Report {
+    fn report(&self, live: &mut Live, result: Result<Accepted, Ended>, given: Given) -> Report {
         let identity = &self.loaded.identity;
-        let left = store.get_fuel().expect("the engine counts fuel");
-        let state = store.data_mut();
+        let state = live.store().data_mut();
         let (stdout, stderr) = state.take_stdio().unwrap_or_default();
         state.log_lines(Level::Info, &stdout);
         state.log_lines(Level::Warn, &stderr);
-        let dropped = state.log_dropped();
+        let dropped = state.call.log_dropped;
         if dropped > 0 {
             tracing::debug!(plugin = identity.name, dropped, "Log lines were dropped.");
         }
-        let tape = state.call.answers.take().map(|tape| self.label(tape, given, cut(&result, state.call.interrupted, given)));
+        let tape =
+            state.call.answers.take().map(|tape| self.label(tape, given, self.cut(&result, state.call.interrupted, given)));
         let left_over = state.call.answers.left_over();
         let result = match result {
             Ok(_) | Err(Ended::Failed(_)) if left_over.is_some() => {
@@ -269,18 +279,25 @@ impl Function {
                 Err(trap::failure(&error, identity, &state.limiter, given, &stderr))
             }
         };
-        if let Some(ctx) = &state.call.ctx {
-            ctx.take_back(state.call.children.counted);
+        let mut receipt = Receipt { peak_memory: state.limiter.peak, bytes_out: state.call.bytes_out, ..Receipt::default() };
+        let (emitted, hops) = (std::mem::take(&mut state.call.emitted), state.call.children.hops);
+        receipt.add(live.usage(), hops);
+        Report { emitted, receipt, tape, ..Report::from(result) }
+    }
+
+    /// What ended the call from outside; if anything did, it would not end there again.
+    fn cut(&self, result: &Result<Accepted, Ended>, interrupted: bool, given: Given) -> Option<Unfit> {
+        match result {
+            Ok(_) | Err(Ended::Failed(_)) => None,
+            Err(Ended::OutOfTime) => Some(Unfit::TimedOut),
+            Err(Ended::Trapped(_)) if interrupted => Some(Unfit::Interrupted),
+            Err(Ended::Trapped(error)) if error.is::<OutOfTime>() => Some(Unfit::TimedOut),
+            Err(Ended::Trapped(error)) => match error.downcast_ref() {
+                Some(Trap::Interrupt) => Some(Unfit::TimedOut),
+                Some(Trap::OutOfFuel) if given.fuel < self.loaded.identity.limits.fuel => Some(Unfit::Budget),
+                _ => None,
+            },
         }
-        let receipt = Receipt {
-            fuel: given.fuel.saturating_sub(left).saturating_add(state.call.children.fuel),
-            hops: state.call.children.hops,
-            peak_memory: state.limiter.peak,
-            bytes_out: state.call.bytes_out,
-            host_calls: state.call.host_calls,
-            ..Receipt::default()
-        };
-        Report { result, emitted: std::mem::take(&mut state.call.emitted), receipt, tape }
     }
 
     /// Adds to a call's record what was given to it, and why it may be of no use.
@@ -291,6 +308,42 @@ impl Function {
         tape.code = Some(Arc::clone(&self.loaded.code));
         (tape.fuel, tape.wall_ms) = (given.fuel, given.wall_ms);
         tape
+    }
+}
+
+/// A call under way: its store, and what it has taken of its trace's budget. If it is dropped before it is done, what it has used
+/// until then is booked all the same.
+struct Live {
+    /// There until it is done.
+    store: Option<Store<State>>,
+    fuel: u64,
+    hold: Option<Box<Hold>>,
+}
+
+impl Live {
+    fn store(&mut self) -> &mut Store<State> {
+        self.store.as_mut().expect("the store is there until the call is done")
+    }
+
+    fn usage(&mut self) -> Amounts {
+        let fuel = self.fuel;
+        let store = self.store();
+        let left = store.get_fuel().expect("the engine counts fuel");
+        store.data().usage(fuel.saturating_sub(left))
+    }
+
+    /// Its use is in the report.
+    fn done(mut self) -> (Store<State>, Option<Box<Hold>>) {
+        let store = self.store.take().expect("the store is there until the call is done");
+        (store, self.hold.take())
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(mut hold) = self.hold.take() {
+            hold.spend(self.usage());
+        }
     }
 }
 
@@ -305,19 +358,4 @@ enum Ended {
     Failed(Failure),
     Trapped(wasmtime::Error),
     OutOfTime,
-}
-
-/// What ended the call from outside; if anything did, it would not end there again.
-fn cut(result: &Result<Accepted, Ended>, interrupted: bool, given: Given) -> Option<Unfit> {
-    match result {
-        Ok(_) | Err(Ended::Failed(_)) => None,
-        Err(Ended::OutOfTime) => Some(Unfit::TimedOut),
-        Err(Ended::Trapped(_)) if interrupted => Some(Unfit::Interrupted),
-        Err(Ended::Trapped(error)) if error.is::<OutOfTime>() => Some(Unfit::TimedOut),
-        Err(Ended::Trapped(error)) => match error.downcast_ref() {
-            Some(Trap::Interrupt) => Some(Unfit::TimedOut),
-            Some(Trap::OutOfFuel) if given.fuel_of_budget => Some(Unfit::Budget),
-            _ => None,
-        },
-    }
 }

@@ -37,10 +37,11 @@ pub(crate) struct Refused {
 }
 
 impl Limiter {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// `memory`: bytes that the first call may hold.
+    pub(crate) fn new(limits: &Limits, memory: u64) -> Self {
         let usize = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         Self {
-            max: limits.memory,
+            max: memory,
             max_elements: limits.table_elements,
             tables: usize(limits.tables),
             memories: usize(limits.memories),
@@ -54,7 +55,8 @@ impl Limiter {
     }
 
     /// A new call begins on this store.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self, memory: u64) {
+        self.max = memory;
         self.peak = self.held;
         self.refused = None;
     }
@@ -144,7 +146,7 @@ mod tests {
     #[test]
     fn growth_is_counted_over_all_memories_and_given_back_once() {
         let limits = Limits { memory: 1000, table_elements: 50, ..Limits::profile(Profile::Rust) };
-        let mut limiter = Limiter::new(&limits);
+        let mut limiter = Limiter::new(&limits, limits.memory);
         assert!(limiter.memory_growing(0, 600, None).unwrap());
         assert!(!limiter.memory_growing(0, 600, None).unwrap());
         assert!(limiter.table_growing(0, 50, None).unwrap());
@@ -153,7 +155,7 @@ mod tests {
         assert_eq!(limiter.refused.unwrap().wanted, 1200);
         assert_eq!(limiter.peak, 1000);
 
-        let mut limiter = Limiter::new(&limits);
+        let mut limiter = Limiter::new(&limits, limits.memory);
         assert!(limiter.memory_growing(0, 600, None).unwrap());
         limiter.memory_grow_failed(wasmtime::Error::msg("beyond the type")).unwrap();
         assert!(!limiter.memory_growing(0, 600, None).unwrap(), "what was never charged is not given back");

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use floe_flow::{Amounts, Resource};
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
@@ -60,6 +62,8 @@ pub const DEFAULT_EMIT: u64 = 4 * MIB;
 pub const DEFAULT_RESULT: u64 = MIB;
 /// A printed line takes three to five; a million calls take the host some tenths of a second.
 pub const DEFAULT_HOST_CALLS: u64 = 1_000_000;
+/// What an agent's tool asks of others is some dozens; each may take as long as the call.
+pub const DEFAULT_CALLS: u32 = 100;
 /// A Rust plugin is 70 KiB to 5 MiB.
 pub const DEFAULT_MODULE: u64 = 16 * MIB;
 /// A component of componentize-py is 18 MiB, of jco 12 MiB, before the plugin's own code; TinyGo stays below 5, Go above 8.
@@ -116,6 +120,8 @@ pub struct Limits {
     pub result: u64,
     /// Calls of the guest to the host.
     pub host_calls: u64,
+    /// Calls of subflows and tools.
+    pub calls: u32,
     /// Bytes of the component.
     pub module: u64,
     /// Functions in the component.
@@ -183,6 +189,18 @@ impl Limits {
         }
     }
 
+    /// What a call may use in sum, with all that it has done by others.
+    pub(crate) fn amounts(&self) -> Amounts {
+        let mut amounts = Amounts::UNLIMITED;
+        amounts[Resource::Fuel] = self.fuel;
+        amounts[Resource::Memory] = self.memory;
+        amounts[Resource::HostCalls] = self.host_calls;
+        amounts[Resource::LogLines] = self.log_lines.into();
+        amounts[Resource::Emits] = self.emits.into();
+        amounts[Resource::Calls] = self.calls.into();
+        amounts
+    }
+
     fn rust() -> Self {
         Self {
             memory: DEFAULT_MEMORY,
@@ -204,6 +222,7 @@ impl Limits {
             emit: DEFAULT_EMIT,
             result: DEFAULT_RESULT,
             host_calls: DEFAULT_HOST_CALLS,
+            calls: DEFAULT_CALLS,
             module: DEFAULT_MODULE,
             functions: DEFAULT_FUNCTIONS,
             imports: DEFAULT_IMPORTS,

@@ -105,7 +105,8 @@ async fn ask(loaded: &Loaded, seed: &str) -> Result<(Vec<NodeSpec>, Vec<ToolSpec
     // Before the store, so that it is dropped after it.
     let _places = loaded.core.room.wait(loaded.places).await.map_err(|full| Error::Describe(full.failure()))?;
     let deadline = after(Instant::now(), limits.wall);
-    let mut store = loaded.store(Running::describe(deadline, Random::new([seed, "", ""], limits.random)));
+    let random = Random::new([seed, "", ""], limits.random);
+    let mut store = loaded.store(Running::describe(deadline, random, limits.amounts()));
     begin(&mut store, limits.fuel);
     let ended = {
         let work = pin!(async {
@@ -126,12 +127,8 @@ async fn ask(loaded: &Loaded, seed: &str) -> Result<(Vec<NodeSpec>, Vec<ToolSpec
     let (stdout, stderr) = state.take_stdio().unwrap_or_default();
     state.log_lines(Level::Info, &stdout);
     state.log_lines(Level::Warn, &stderr);
-    let given = Given {
-        fuel: limits.fuel,
-        fuel_of_budget: false,
-        wall_ms: u64::try_from(limits.wall.as_millis()).unwrap_or(u64::MAX),
-        wall_of_attempt: false,
-    };
+    let given =
+        Given { fuel: limits.fuel, wall_ms: u64::try_from(limits.wall.as_millis()).unwrap_or(u64::MAX), wall_of_attempt: false };
     match ended {
         Ok(Ok((nodes, tools))) => Ok((describe::nodes(nodes)?, describe::tools(tools)?)),
         Ok(Err(error)) => Err(Error::Describe(trap::failure(&error, &loaded.identity, &state.limiter, given, &stderr))),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use floe_flow::{Call, Context, Failure, FailureKind, Message, Output};
+use floe_flow::{Amounts, Call, Context, Failure, FailureKind, Message, Output, Resource};
 use tokio::time::Instant;
 use wasmtime::UpdateDeadline;
 use wasmtime::component::ResourceTable;
@@ -31,6 +31,20 @@ impl Identity {
     /// The failure for a limit of this plugin that was reached.
     pub(crate) fn limit(&self, kind: FailureKind, limit: &str, used: u64, max: u64) -> Failure {
         Failure::limit(kind, limit, used, max, &self.line(limit))
+    }
+
+    /// The failure for a resource of which a call was given `max`: by this plugin's limits, or by what its trace had left.
+    pub(crate) fn over(&self, resource: Resource, used: u64, max: u64) -> Failure {
+        let (name, raise) = self.raise(resource, max);
+        Failure::limit(FailureKind::Exhausted, &name, used, max, &raise)
+    }
+
+    fn raise(&self, resource: Resource, given: u64) -> (String, String) {
+        let name = resource.name();
+        if given < self.limits.amounts()[resource] {
+            return (format!("budget.{name}"), format!("`budget.{name}`"));
+        }
+        (name.to_owned(), self.line(name))
     }
 
     /// The line of the flow file that sets the limit.
@@ -95,21 +109,34 @@ pub(crate) struct Running {
     pub(crate) interrupted: bool,
     pub(crate) emitted: Vec<Output>,
     pub(crate) emitted_bytes: u64,
-    pub(crate) log_lines: u32,
+    /// Log lines beyond the limit.
+    pub(crate) log_dropped: u32,
     pub(crate) bytes_out: u64,
+    /// What it may use, with all that it has done by others.
+    pub(crate) given: Amounts,
+    /// What it has used itself, but for fuel and memory, which the store counts.
+    pub(crate) used: Amounts,
+    /// Calls of the guest to the host. Apart, because nothing else is counted so often.
     pub(crate) host_calls: u64,
     pub(crate) children: Children,
 }
 
 impl Running {
     /// A call at a message. Its randomness follows from the trace, the message and the node, so that a second run is the same.
-    pub(crate) fn new(call: Call, answers: Answers, message_id: &str, deadline: Instant, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        call: Call,
+        answers: Answers,
+        message_id: &str,
+        deadline: Instant,
+        limits: &Limits,
+        given: Amounts,
+    ) -> Self {
         let random = Random::new([&call.ctx.origin().trace, message_id, call.ctx.node()], limits.random);
-        Self { ctx: Some(call.ctx), message: Some(call.message), answers, ..Self::describe(deadline, random) }
+        Self { ctx: Some(call.ctx), message: Some(call.message), answers, ..Self::describe(deadline, random, given) }
     }
 
     /// A call without a trace.
-    pub(crate) fn describe(deadline: Instant, random: Random) -> Self {
+    pub(crate) fn describe(deadline: Instant, random: Random, given: Amounts) -> Self {
         Self {
             ctx: None,
             message: None,
@@ -119,8 +146,10 @@ impl Running {
             interrupted: false,
             emitted: Vec::new(),
             emitted_bytes: 0,
-            log_lines: 0,
+            log_dropped: 0,
             bytes_out: 0,
+            given,
+            used: Amounts::NONE,
             host_calls: 0,
             children: Children::default(),
         }
@@ -131,12 +160,12 @@ impl State {
     pub(crate) fn new(plugin: Arc<Identity>, call: Running) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(plugin.limits.resources).unwrap_or(usize::MAX));
-        Self { limiter: Limiter::new(&plugin.limits), plugin, table, wasi: None, call }
+        Self { limiter: Limiter::new(&plugin.limits, call.given[Resource::Memory]), plugin, table, wasi: None, call }
     }
 
     /// The next call of an instance that is used again.
     pub(crate) fn begin(&mut self, call: Running) {
-        self.limiter.begin();
+        self.limiter.begin(call.given[Resource::Memory]);
         self.call = call;
     }
 
@@ -147,8 +176,51 @@ impl State {
     }
 
     fn check_host_calls(&self) -> Result<(), Reached> {
-        let (used, max) = (self.call.host_calls, self.plugin.limits.host_calls);
-        if used > max { Err(Reached { limit: "host_calls", used, max }) } else { Ok(()) }
+        let used = self.call.host_calls + self.call.children.used[Resource::HostCalls];
+        let max = self.call.given[Resource::HostCalls];
+        if used > max { Err(Reached { limit: Resource::HostCalls.name(), used, max }) } else { Ok(()) }
+    }
+
+    /// What this call has used of a resource with all that it had done by others; of fuel, what others have used.
+    fn used(&self, resource: Resource) -> u64 {
+        let own = if resource == Resource::HostCalls { self.call.host_calls } else { self.call.used[resource] };
+        own.saturating_add(self.call.children.used[resource])
+    }
+
+    /// What is left of a resource that is counted here.
+    pub(crate) fn left(&self, resource: Resource) -> u64 {
+        self.call.given[resource].saturating_sub(self.used(resource))
+    }
+
+    /// Counts one of a resource, unless none is left.
+    pub(crate) fn spend(&mut self, resource: Resource) -> Result<(), Failure> {
+        if self.left(resource) == 0 {
+            return Err(self.over(resource, self.used(resource).saturating_add(1)));
+        }
+        self.call.used[resource] += 1;
+        Ok(())
+    }
+
+    /// The failure for a resource of which the call would use more than it was given.
+    pub(crate) fn over(&self, resource: Resource, used: u64) -> Failure {
+        self.plugin.over(resource, used, self.call.given[resource])
+    }
+
+    /// The line of the flow file that gives more of a resource.
+    pub(crate) fn raise(&self, resource: Resource) -> String {
+        self.plugin.raise(resource, self.call.given[resource]).1
+    }
+
+    /// What the call has used so far of all that counts against budgets; `fuel` is what its store has used.
+    pub(crate) fn usage(&self, fuel: u64) -> Amounts {
+        let mut usage = self.call.used.plus(self.call.children.used);
+        usage[Resource::HostCalls] = self.used(Resource::HostCalls);
+        // What others used was taken from the store's fuel.
+        usage[Resource::Fuel] = fuel;
+        match &self.call.children.running {
+            Some(allowance) => usage.plus(allowance.used()),
+            None => usage,
+        }
     }
 
     /// What a running guest is interrupted for at each tick: its time, and calls to WASI that nobody could refuse. It also lets

@@ -1,7 +1,7 @@
 //! Why a guest's call ended without an answer: which limit, or which fault, in words for the operator and without a path or a
 //! backtrace.
 
-use floe_flow::{Failure, FailureKind};
+use floe_flow::{Failure, FailureKind, Resource};
 use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
@@ -17,8 +17,6 @@ use crate::text::plain;
 pub(crate) struct Given {
     /// Units of fuel.
     pub(crate) fuel: u64,
-    /// The fuel is what the trace had left, less than the plugin's limit.
-    pub(crate) fuel_of_budget: bool,
     /// Milliseconds until the call's deadline.
     pub(crate) wall_ms: u64,
     /// The deadline is the attempt's, sooner than the plugin's limit.
@@ -58,16 +56,16 @@ pub(crate) fn failure(error: &wasmtime::Error, plugin: &Identity, limiter: &Limi
 fn limit(error: &wasmtime::Error, plugin: &Identity, limiter: &Limiter, given: Given) -> Option<Failure> {
     let exhausted = |limit, used, max| Some(plugin.limit(FailureKind::Exhausted, limit, used, max));
     if let Some(Reached { limit, used, max }) = error.downcast_ref() {
+        if *limit == Resource::HostCalls.name() {
+            return Some(plugin.over(Resource::HostCalls, *used, *max));
+        }
         return exhausted(limit, *used, *max);
     }
     if error.is::<OutOfTime>() {
         return Some(out_of_time(plugin, given));
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) if given.fuel_of_budget => {
-            return Some(Failure::limit(FailureKind::Exhausted, "budget.fuel", given.fuel, given.fuel, "`budget.fuel`"));
-        }
-        Some(Trap::OutOfFuel) => return exhausted("fuel", given.fuel, given.fuel),
+        Some(Trap::OutOfFuel) => return Some(plugin.over(Resource::Fuel, given.fuel, given.fuel)),
         Some(Trap::Interrupt) => return Some(out_of_time(plugin, given)),
         Some(Trap::StackOverflow) => {
             let message =
@@ -81,6 +79,9 @@ fn limit(error: &wasmtime::Error, plugin: &Identity, limiter: &Limiter, given: G
     // A program that gets no memory aborts, and so does one that is not instantiated; what was refused before says why.
     let aborted = matches!(error.downcast_ref::<Trap>(), None | Some(Trap::UnreachableCodeReached));
     if let Some(refused) = limiter.refused.filter(|_| aborted && !error.is::<I32Exit>()) {
+        if refused.limit == Resource::Memory.name() {
+            return Some(plugin.over(Resource::Memory, refused.wanted, refused.max));
+        }
         return exhausted(refused.limit, refused.wanted, refused.max);
     }
     let limits = &plugin.limits;

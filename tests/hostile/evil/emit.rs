@@ -31,6 +31,17 @@ async fn calls_to_the_host_are_bounded() {
 }
 
 #[tokio::test]
+async fn what_a_trace_may_use_bounds_its_calls() {
+    // The guest is told so, as with its own limit.
+    let ended = attack("flood-emit", json!(null), |setup| setup.budget.emits = Some(5)).await;
+    ended.gave(&[json!(0), json!(1), json!(2), json!(3), json!(4), json!({ "sent": 5, "kind": "exhausted" })]);
+    let ended = attack("flood-log", json!(null), |setup| setup.budget.host_calls = Some(300)).await;
+    ended.exhausted("host_calls", 300, "`budget.host_calls`");
+    let ended = attack("flood-log", json!(20), |setup| setup.budget.log_lines = Some(3)).await;
+    assert_eq!(lines(&ended.trace).len(), 4, "three, and one that says that there were more");
+}
+
+#[tokio::test]
 async fn lines_of_the_log_are_bounded_and_without_control() {
     let ended = attack("flood-log", json!(200), |setup| {
         setup.limits.log_lines = 10;

@@ -78,7 +78,7 @@ async fn a_call_is_told_of_its_own_trace_only() {
     };
     assert!((1..1_000_000).contains(&left("fuel")) && (1..=60_000).contains(&left("time-ms")), "{told}");
     assert_eq!((left("host-calls"), left("hops")), (76, 8));
-    assert_eq!(told["remaining"].take().as_array().unwrap().len(), 4);
+    assert_eq!(told["remaining"].take().as_array().unwrap().len(), 7);
     let expected = json!({
         "trace": "told-trace", "id": null, "parent": "0000000000000000", "source": "input", "attempt": 1, "turn": 0,
         "deadline_ms": null, "tenant": "told-tenant", "user": "told-user", "session": "told-session", "topic": "attack",

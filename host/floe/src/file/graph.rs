@@ -168,6 +168,7 @@ impl Making<'_> {
             ("messages", budget.messages.is_some_and(|count| count.0 == 0)),
             ("payload", budget.payload.is_some_and(|bytes| bytes.0 == 0)),
             ("fuel", budget.fuel.is_some_and(|count| count.0 == 0)),
+            ("memory", budget.memory.is_some_and(|bytes| bytes.0 == 0)),
             ("tokens", budget.tokens.is_some_and(|count| count.0 == 0)),
         ];
         for (key, _) in nothing.iter().filter(|(_, nothing)| *nothing) {

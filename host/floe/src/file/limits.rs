@@ -64,6 +64,8 @@ pub struct LimitsConfig {
     pub result: Option<Bytes>,
     /// Calls of the guest to the host.
     pub host_calls: Option<Count>,
+    /// Calls of subflows and tools a call.
+    pub calls: Option<u32>,
     /// Bytes of the component.
     pub module: Option<Bytes>,
     /// Functions in the component.
@@ -111,6 +113,7 @@ impl LimitsConfig {
             emit: self.emit.map_or(default.emit, |given| given.0),
             result: self.result.map_or(default.result, |given| given.0),
             host_calls: self.host_calls.map_or(default.host_calls, |given| given.0),
+            calls: self.calls.unwrap_or(default.calls),
             module: self.module.map_or(default.module, |given| given.0),
             functions: self.functions.unwrap_or(default.functions),
             imports: self.imports.unwrap_or(default.imports),

@@ -76,6 +76,21 @@ pub struct Budget {
     /// Units of guest computation (unlimited).
     #[schemars(with = "Option<FromOne>")]
     pub fuel: Option<Count>,
+    /// Bytes of guest memory of all calls that run at once (unlimited).
+    #[schemars(with = "Option<FromByte>")]
+    pub memory: Option<Bytes>,
+    /// Calls of guests to the host (unlimited).
+    pub host_calls: Option<Count>,
+    /// Log lines of guests (unlimited).
+    pub log_lines: Option<Count>,
+    /// Emissions of guests (unlimited).
+    pub emits: Option<Count>,
+    /// Calls of guests to subflows and tools (unlimited).
+    pub calls: Option<Count>,
+    /// Requests of guests to the network (unlimited).
+    pub requests: Option<Count>,
+    /// Bytes that guests send to the network (unlimited).
+    pub egress_bytes: Option<Bytes>,
     /// Messages on their way at once (10 000).
     #[schemars(with = "Option<FromOne>")]
     pub messages: Option<Count>,
@@ -88,14 +103,7 @@ pub struct Budget {
 }
 
 /// What a trace may use where the file says nothing.
-pub(crate) const DEFAULT_BUDGET: floe_flow::Budget = floe_flow::Budget {
-    hops: DEFAULT_HOPS,
-    messages: DEFAULT_MESSAGES,
-    payload: DEFAULT_PAYLOAD,
-    fuel: None,
-    tokens: None,
-    deadline: None,
-};
+pub(crate) const DEFAULT_BUDGET: floe_flow::Budget = floe_flow::Budget::new(DEFAULT_HOPS, DEFAULT_MESSAGES, DEFAULT_PAYLOAD);
 
 impl Budget {
     /// The default with what is given in its place.
@@ -106,6 +114,13 @@ impl Budget {
             messages: count(self.messages).unwrap_or(default.messages),
             payload: self.payload.map_or(default.payload, |bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX)),
             fuel: count(self.fuel).or(default.fuel),
+            memory: self.memory.map(|bytes| bytes.0).or(default.memory),
+            host_calls: count(self.host_calls).or(default.host_calls),
+            log_lines: count(self.log_lines).or(default.log_lines),
+            emits: count(self.emits).or(default.emits),
+            calls: count(self.calls).or(default.calls),
+            requests: count(self.requests).or(default.requests),
+            egress_bytes: self.egress_bytes.map(|bytes| bytes.0).or(default.egress_bytes),
             tokens: count(self.tokens).or(default.tokens),
             deadline: self.deadline.map(|time| time.0).or(default.deadline),
         }

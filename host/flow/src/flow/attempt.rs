@@ -77,7 +77,14 @@ impl Shared {
         let _silence = Silence(sender);
         let attempt = job.envelope.attempt;
         let call = Call {
-            ctx: Context { trace: Arc::clone(trace), node: job.node, message: message.id, attempt, sender: Arc::clone(sender) },
+            ctx: Context {
+                trace: Arc::clone(trace),
+                node: job.node,
+                message: message.id,
+                attempt,
+                sender: Arc::clone(sender),
+                allowance: None,
+            },
             message: Arc::clone(message),
             attempt,
             deadline: timeout.into_iter().chain(trace.deadline).min(),

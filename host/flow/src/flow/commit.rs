@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Shared;
+use crate::budget::Resource;
 use crate::context::Part;
 use crate::event::{self, EventKind, Load, micros, millis};
 use crate::graph::{EdgeIndex, Node, NodeIndex};
@@ -173,8 +174,12 @@ impl Step<'_> {
     #[inline]
     pub(super) fn returned(&mut self, job: Job, report: Option<Report>, latency: Duration) -> Option<Attempt> {
         let dropped = report.is_none();
-        let Report { result, emitted, receipt, tape } = report.unwrap_or_else(|| Report::from(Ok(Outcome::Outputs(Vec::new()))));
-        self.trace.use_fuel(receipt.fuel);
+        let Report { result, emitted, receipt, tape, hold, booked } =
+            report.unwrap_or_else(|| Report::from(Ok(Outcome::Outputs(Vec::new()))));
+        if !booked {
+            self.trace.book(receipt.amounts());
+        }
+        drop(hold);
         if dropped || !self.is_open() {
             self.state.running -= 1;
             return None;
@@ -278,8 +283,9 @@ impl Step<'_> {
         let (id, attempt) = (job.envelope.message.id, job.envelope.attempt);
         let max_attempts = node.policy.retries.saturating_add(1);
         self.after.superseded.extend(self.trace.supersede_pieces(self.state, job.node, id, attempt));
-        // A call that ran out of the budget's fuel is not the node's fault.
-        self.check_fuel();
+        // A call that ran out of the trace's budget is not the node's fault.
+        let limit = failure.detail.as_ref().and_then(|detail| detail.get("limit")?.as_str()?.strip_prefix("budget."));
+        self.check_budget(limit.and_then(Resource::named).unwrap_or(Resource::Fuel));
         if !matches!(self.state.phase, Phase::Running) {
             return;
         }
@@ -368,18 +374,26 @@ impl Step<'_> {
         Ok(())
     }
 
+    /// Ends the trace if all fuel is used: nothing can compute any more.
     pub(crate) fn check_fuel(&mut self) {
-        if let Some((used, max)) = self.trace.callers().filter_map(Trace::fuel).find(|(used, max)| used >= max) {
-            self.exhausted("fuel", used, max, None, None);
+        self.check_budget(Resource::Fuel);
+    }
+
+    /// Ends the trace if all of a resource is used and a call needs more.
+    pub(crate) fn check_budget(&mut self, resource: Resource) {
+        if let Some((used, max, raise)) = self.trace.exhausted(resource) {
+            self.used_up((resource.name(), used, max), &raise, None, None);
         }
     }
 
     pub(super) fn exhausted(&mut self, limit: &str, used: u64, max: u64, node: Option<NodeIndex>, partial: Option<&Payload>) {
-        let setting = if limit == "turns" { "the node's `policy.turns`".to_owned() } else { format!("`budget.{limit}`") };
-        let mut error = TraceError::new(
-            End::BudgetExhausted.name(),
-            format!("budget `{limit}` used up: {used} of {max}; raise it with {setting}"),
-        );
+        let raise = if limit == "turns" { "the node's `policy.turns`".to_owned() } else { format!("`budget.{limit}`") };
+        self.used_up((limit, used, max), &raise, node, partial);
+    }
+
+    fn used_up(&mut self, (limit, used, max): (&str, u64, u64), raise: &str, node: Option<NodeIndex>, partial: Option<&Payload>) {
+        let message = format!("budget `{limit}` used up: {used} of {max}; raise it with {raise}");
+        let mut error = TraceError::new(End::BudgetExhausted.name(), message);
         error.node = node.map(|node| Arc::clone(&self.node(node).name));
         let mut detail = json!({ "limit": limit, "used": used, "max": max });
         if let Some(partial) = partial {

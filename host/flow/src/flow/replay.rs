@@ -88,7 +88,7 @@ impl Flow {
         drop(Silence(&sender));
         let (number, id) = (attempt.at.attempt, message.id);
         let call = Call {
-            ctx: Context { trace: Arc::clone(&trace), node: index, message: id, attempt: number, sender },
+            ctx: Context { trace: Arc::clone(&trace), node: index, message: id, attempt: number, sender, allowance: None },
             message: Arc::clone(message),
             attempt: number,
             deadline: None,

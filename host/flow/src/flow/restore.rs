@@ -161,7 +161,7 @@ impl Step<'_> {
             self.check_targets(node, outcome, emitted).map_err(|failure| failure.message)?;
         }
         self.trace.use_hops(receipt.hops.saturating_add(1));
-        self.trace.use_fuel(receipt.fuel);
+        self.trace.book(receipt.amounts());
         self.state.running += 1;
         self.state.nodes[node].busy += 1;
         let job = Job { trace: Arc::clone(self.trace), node, envelope };

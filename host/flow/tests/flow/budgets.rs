@@ -6,7 +6,7 @@ use std::time::Duration;
 use floe_flow::graph::Builder;
 use floe_flow::{
     Call, End, Failure, FailureKind, Flow, Graph, Handle, Invoke, Join, Kind, MapNode, OnFailure, Outcome, Policy, Receipt,
-    Report, Submission, Terminal, native,
+    Report, Resource, Submission, Terminal, native,
 };
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ struct Burns(u64);
 
 impl floe_flow::Invoke for Burns {
     fn invoke(&self, call: floe_flow::Call) -> std::pin::Pin<Box<dyn Future<Output = Report> + Send + '_>> {
-        let left = json!(call.ctx.remaining().fuel);
+        let left = json!(call.ctx.left()[Resource::Fuel]);
         let receipt = Receipt { fuel: self.0, ..Receipt::default() };
         Box::pin(std::future::ready(Report { receipt, ..Report::from(Ok(Outcome::one(left.into()))) }))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use floe_flow::graph::Builder;
 use floe_flow::{
     Budget, Call, Chunk, Config, End, EventKind, Failure, FailureKind, Flow, Graph, Handle, Invoke, Item, MapNode, OnFailure,
-    Origin, Outcome, Output, Policy, Receipt, Report, SubflowNode, SubflowRequest, Submission, native,
+    Origin, Outcome, Output, Policy, Receipt, Report, Resource, SubflowNode, SubflowRequest, Submission, native,
 };
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ struct Burns(u64);
 
 impl Invoke for Burns {
     fn invoke(&self, call: Call) -> std::pin::Pin<Box<dyn Future<Output = Report> + Send + '_>> {
-        let mut report = Report::from(Ok(Outcome::one(json!(call.ctx.remaining().fuel).into())));
+        let mut report = Report::from(Ok(Outcome::one(json!(call.ctx.left()[Resource::Fuel]).into())));
         report.receipt.fuel = self.0;
         Box::pin(std::future::ready(report))
     }

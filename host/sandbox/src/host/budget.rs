@@ -1,5 +1,6 @@
 //! `floe:plugin/budget`: what is left for the call. Linked by hand, because what is left of the fuel stands in the store.
 
+use floe_flow::Resource;
 use tokio::time::Instant;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
@@ -37,13 +38,12 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 /// The store's fuel is already the least of the call's limit and the trace's budget.
 fn remaining(state: &State, fuel: u64) -> Remaining {
     let time = state.call.deadline.saturating_duration_since(Instant::now());
-    let mut remaining = vec![
-        ("fuel".to_owned(), fuel),
-        ("time-ms".to_owned(), u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
-        ("host-calls".to_owned(), state.plugin.limits.host_calls.saturating_sub(state.call.host_calls)),
-    ];
-    if let Some(hops) = state.call.ctx.as_ref().and_then(|ctx| ctx.remaining().hops) {
-        remaining.push(("hops".to_owned(), hops));
+    let mut remaining =
+        vec![("fuel".to_owned(), fuel), ("time-ms".to_owned(), u64::try_from(time.as_millis()).unwrap_or(u64::MAX))];
+    let counted = [Resource::HostCalls, Resource::LogLines, Resource::Emits, Resource::Calls];
+    remaining.extend(counted.map(|resource| (resource.name().replace('_', "-"), state.left(resource))));
+    if let Some(ctx) = &state.call.ctx {
+        remaining.push(("hops".to_owned(), ctx.hops_left()));
     }
     remaining
 }

@@ -1,6 +1,6 @@
 //! `floe:plugin/emit`: messages into the attempt's buffer, chunks and progress to the trace's reader.
 
-use floe_flow::{Chunk, Context, Failure, FailureKind, Output, Payload};
+use floe_flow::{Chunk, Context, Failure, FailureKind, Output, Payload, Resource};
 use serde_json::json;
 
 use crate::bindings::floe::plugin::emit::{Field, Host};
@@ -134,14 +134,11 @@ impl State {
     /// Takes room in the attempt's buffer for one emission of `size` bytes.
     fn charge(&mut self, size: usize) -> Result<(), Failure> {
         let limits = &self.plugin.limits;
-        let count = self.call.emitted.len() as u64 + 1;
-        if count > u64::from(limits.emits) {
-            return Err(self.plugin.limit(FailureKind::Exhausted, "emits", count, limits.emits.into()));
-        }
         let bytes = self.call.emitted_bytes.saturating_add(size as u64);
         if bytes > limits.emit {
             return Err(self.plugin.limit(FailureKind::Exhausted, "emit", bytes, limits.emit));
         }
+        self.spend(Resource::Emits)?;
         self.call.emitted_bytes = bytes;
         Ok(())
     }

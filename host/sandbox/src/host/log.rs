@@ -1,5 +1,7 @@
 //! `floe:plugin/log`: lines for the operator, as events of `tracing` with the target `plugin`.
 
+use floe_flow::Resource;
+
 use crate::bindings::floe::plugin::log::{Field, Host, Level};
 use crate::state::State;
 use crate::text::plain;
@@ -15,10 +17,9 @@ impl Host for State {
 impl State {
     /// Shows a line, as long as the call has not used up its lines. Every text here is the guest's: little of it is looked at.
     fn log<'a>(&mut self, level: Level, message: &str, fields: impl Iterator<Item = (&'a str, &'a str)>) {
-        let limits = &self.plugin.limits;
-        let (max_lines, max_bytes) = (limits.log_lines, usize::try_from(limits.log_line).unwrap_or(usize::MAX));
-        self.call.log_lines = self.call.log_lines.saturating_add(1);
-        if self.call.log_lines > max_lines {
+        let max_bytes = usize::try_from(self.plugin.limits.log_line).unwrap_or(usize::MAX);
+        if self.spend(Resource::LogLines).is_err() {
+            self.call.log_dropped = self.call.log_dropped.saturating_add(1);
             return;
         }
         let mut shown = String::new();
@@ -33,19 +34,14 @@ impl State {
         let (message, fields) = (plain(head(message, max_bytes), max_bytes), plain(&shown, max_bytes));
         self.call.bytes_out += (message.len() + fields.len()) as u64;
         self.show(level, &message, Some(fields.as_str()).filter(|fields| !fields.is_empty()));
-        if self.call.log_lines == max_lines {
-            let raise = self.plugin.line("log_lines");
+        if self.left(Resource::LogLines) == 0 {
+            let raise = self.raise(Resource::LogLines);
             self.show(
                 Level::Warn,
                 &format!("Log limit reached, further lines of this call are dropped; raise it with {raise}."),
                 None,
             );
         }
-    }
-
-    /// The lines that [`Self::log`] dropped.
-    pub(crate) fn log_dropped(&self) -> u32 {
-        self.call.log_lines.saturating_sub(self.plugin.limits.log_lines)
     }
 
     /// Shows what the guest printed, a line each.

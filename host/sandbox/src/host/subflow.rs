@@ -1,7 +1,9 @@
 //! `floe:capability/subflow`: runs flows that the operator's file grants to the plugin, within the call's trace. Linked by hand,
 //! because its types are the contract's.
 
-use floe_flow::{Context, Failure, FailureKind, Message, Receipt, SubflowRequest};
+use std::sync::Arc;
+
+use floe_flow::{Account, Amounts, Context, Failure, FailureKind, Message, Receipt, Resource, SubflowRequest};
 use serde::{Deserialize, Serialize};
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
@@ -16,22 +18,27 @@ use crate::text::plain;
 const SHOWN: usize = 64;
 
 /// What a call has had done by others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Children {
     /// Subflows that it has called.
     calls: u32,
-    /// What they used.
-    pub(crate) fuel: u64,
+    /// What they have used.
+    pub(crate) used: Amounts,
     pub(crate) hops: u64,
-    /// The fuel of those that have run just now, which their traces have counted.
-    pub(crate) counted: u64,
+    /// What those live on that run now.
+    pub(crate) running: Option<Arc<Account>>,
+}
+
+impl Default for Children {
+    fn default() -> Self {
+        Self { calls: 0, used: Amounts::NONE, hops: 0, running: None }
+    }
 }
 
 /// What came of a call, for its record: the outputs as texts, of which no byte changes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Called {
-    fuel: u64,
-    hops: u64,
+    receipt: Receipt,
     said: Said<Vec<String>>,
 }
 
@@ -39,36 +46,64 @@ struct Called {
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut subflow = linker.instance("floe:capability/subflow@0.1.0")?;
     subflow.func_wrap_async("call", |mut store: StoreContextMut<'_, State>, (flow, payload): (String, String)| {
-        Box::new(async move { Ok((store.data_mut().call_subflow(flow, payload).await?,)) })
+        Box::new(async move { Ok((call(&mut store, flow, payload).await?,)) })
     })
 }
 
+type Outputs = Result<Vec<String>, types::Failure>;
+
+async fn call(store: &mut StoreContextMut<'_, State>, flow: String, payload: String) -> wasmtime::Result<Outputs> {
+    let fuel = store.get_fuel()?;
+    let state = store.data_mut();
+    state.host_call()?;
+    let (ctx, message) = match state.wanted(&flow, payload) {
+        Ok(wanted) => wanted,
+        Err(failure) => return Ok(Err(convert::failure_to_guest(failure))),
+    };
+    let call = format!("{}.{flow}", state.call.children.calls);
+    state.call.children.calls += 1;
+    let called = match state.call.answers.recorded::<Called>("subflow.call")? {
+        Some(recorded) => recorded,
+        None => {
+            let ctx = state.lend(&ctx, fuel);
+            let mut receipt = Receipt::default();
+            let request = SubflowRequest { message: &message, call: &call, most: ctx.max_payload() };
+            let said = ctx.call(&flow, &request, &mut receipt).await;
+            let said = said.map(|outputs| outputs.iter().map(|output| output.text().to_owned()).collect());
+            let called = Called { receipt, said: said.into() };
+            state.call.answers.keep("subflow.call", &called);
+            called
+        }
+    };
+    let Called { receipt, said } = called;
+    let fuel = fuel.saturating_sub(state.settle(&receipt));
+    store.set_fuel(fuel)?;
+    Ok(Result::from(said).map_err(convert::failure_to_guest))
+}
+
 impl State {
-    async fn call_subflow(&mut self, flow: String, payload: String) -> wasmtime::Result<Result<Vec<String>, types::Failure>> {
-        self.host_call()?;
-        let (ctx, message) = match self.wanted(&flow, payload) {
-            Ok(wanted) => wanted,
-            Err(failure) => return Ok(Err(convert::failure_to_guest(failure))),
-        };
-        let call = format!("{}.{flow}", self.call.children.calls);
-        self.call.children.calls += 1;
-        let called = match self.call.answers.recorded::<Called>("subflow.call")? {
-            Some(recorded) => recorded,
-            None => {
-                let mut receipt = Receipt::default();
-                let request = SubflowRequest { message: &message, call: &call, most: ctx.max_payload() };
-                let said = ctx.call(&flow, &request, &mut receipt).await;
-                let said = said.map(|outputs| outputs.iter().map(|output| output.text().to_owned()).collect());
-                let called = Called { fuel: receipt.fuel, hops: receipt.hops, said: said.into() };
-                self.call.children.counted = self.call.children.counted.saturating_add(receipt.fuel);
-                self.call.answers.keep("subflow.call", &called);
-                called
-            }
-        };
-        let Called { fuel, hops, said } = called;
-        self.call.children.fuel = self.call.children.fuel.saturating_add(fuel);
-        self.call.children.hops = self.call.children.hops.saturating_add(hops);
-        Ok(Result::from(said).map_err(convert::failure_to_guest))
+    /// The call as those see it that it calls: they have what it has left, and it waits for them.
+    pub(crate) fn lend(&mut self, ctx: &Context, fuel: u64) -> Context {
+        let mut left = Amounts::UNLIMITED;
+        for resource in Resource::ALL {
+            left[resource] = match resource {
+                Resource::Fuel => fuel,
+                Resource::Memory => self.call.given[resource].saturating_sub(self.limiter.held()),
+                _ => self.left(resource),
+            };
+        }
+        let allowance = Arc::new(Account::new(format!("plugins.{}.limits", self.plugin.name).into(), left));
+        self.call.children.running = Some(Arc::clone(&allowance));
+        ctx.within(allowance)
+    }
+
+    /// What others used is this call's own use. Returns their fuel, which is to be taken from the store's.
+    pub(crate) fn settle(&mut self, receipt: &Receipt) -> u64 {
+        let children = &mut self.call.children;
+        children.running = None;
+        children.used = children.used.plus(receipt.amounts());
+        children.hops = children.hops.saturating_add(receipt.hops);
+        receipt.fuel
     }
 
     /// What the plugin has called with, as a message to the flow; refused unless the flow is granted.
@@ -82,6 +117,7 @@ impl State {
             return Err(Failure::new(FailureKind::Denied, why));
         }
         let wanted = (ctx.clone(), Message::clone(message));
+        self.spend(Resource::Calls)?;
         self.call.bytes_out += payload.len() as u64;
         let payload = convert::payload(payload).map_err(|Wrong(what)| Failure::new(FailureKind::InvalidInput, what))?;
         Ok((wanted.0, Message { payload, ..wanted.1 }))

@@ -160,7 +160,7 @@ async fn another_answer_makes_another_call() {
     check(short, &expect!["conflict: this call is not the recorded one: it asks for `emit.chunk` after all 3 recorded answers"])
         .await;
     let less = |tape: &mut Tape| tape.fuel = 1000;
-    check(less, &expect!["exhausted: limit `fuel` reached: used 1000 of 1000; raise it with `plugins.evil.limits.fuel`"]).await;
+    check(less, &expect!["exhausted: limit `budget.fuel` reached: used 1000 of 1000; raise it with `budget.fuel`"]).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use floe_flow::graph::Builder;
 use floe_flow::{
     At, Backoff, Call, Config, Entry, Event, EventKind, Failure, FailureKind, Flow, Graph, Invoke, Join, Kind as NodeKind, Load,
-    Members, MessageId, Observer, OnFailure, Outcome, Output, Policy, Receipt, Record, Report, Router, Rule,
+    Members, MessageId, Observer, OnFailure, Outcome, Output, Policy, Receipt, Record, Report, Resource, Router, Rule,
 };
 
 use super::model::{self, TOKENS, emission};
@@ -216,23 +216,24 @@ impl World {
     }
 
     fn check_budget(&self, trace: &str, call: &Call) {
-        let left = call.ctx.remaining();
+        let (hops_left, fuel_left) = (call.ctx.hops_left(), call.ctx.left()[Resource::Fuel]);
         let mut seen = self.seen.lock().unwrap();
         let (hops, fuel) = self.past.used.get(trace).copied().unwrap_or_default();
         if let Some(max) = self.plan.limits.hops {
             let used = hops + seen.started.get(trace).copied().unwrap_or(0);
             let wanted = max.checked_sub(used);
-            let fits = if self.threads { left.hops < Some(max) } else { left.hops == wanted };
-            if left.hops.is_none() || !fits {
-                seen.wrong.push(format!("{trace} has {:?} hops left of {max}, and used {used}", left.hops));
+            let fits = if self.threads { hops_left < max } else { Some(hops_left) == wanted };
+            if !fits {
+                seen.wrong.push(format!("{trace} has {hops_left} hops left of {max}, and used {used}"));
             }
         }
         if let Some(max) = self.plan.limits.fuel {
             let most = max.saturating_sub(fuel);
             let before = seen.fuel.get(trace).copied().filter(|_| !self.threads).unwrap_or(most);
-            match left.fuel {
-                Some(now) if now <= before => _ = seen.fuel.insert(trace.to_owned(), now),
-                other => seen.wrong.push(format!("{trace} has {other:?} fuel left, where it had {before} before")),
+            if fuel_left <= before {
+                seen.fuel.insert(trace.to_owned(), fuel_left);
+            } else {
+                seen.wrong.push(format!("{trace} has {fuel_left} fuel left, where it had {before} before"));
             }
         }
     }

@@ -162,7 +162,7 @@ fn refused(flow: &Flow, name: &str, error: &Refusal) -> Problem {
             Problem::new(message, at("grants")).with_help(format!("the lines that would grant it:\n{lines}"))
         }
         Refusal::NotAvailable { .. } => Problem::new(message, at("grants")),
-        Refusal::Limit { .. } | Refusal::LimitTooHigh { .. } | Refusal::CompileTimeout { .. } => {
+        Refusal::Limit { .. } | Refusal::LimitTooHigh { .. } | Refusal::CompileTimeout { .. } | Refusal::CompileMemory { .. } => {
             Problem::new(message, at("limits"))
         }
         _ => Problem::new(message, at("source")),

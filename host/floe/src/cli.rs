@@ -4,6 +4,7 @@ mod bench;
 mod journal;
 mod run;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -79,6 +80,9 @@ pub enum Command {
     Bench(BenchCommand),
     /// Show versions, directories and limits, and whether this machine can build plugins
     Doctor(DoctorArgs),
+    /// Compile the plugin on standard input: `floe` starts itself for it
+    #[command(name = crate::settings::COMPILE, hide = true)]
+    CompilePlugin(CompileArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Examples:\n  floe completions bash > ~/.local/share/bash-completion/completions/floe\n  floe completions zsh > \"${fpath[1]}/_floe\""
@@ -294,6 +298,14 @@ pub struct DoctorArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `floe compile-plugin`, which only `floe_sandbox` makes and reads.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// What it may use
+    #[arg(value_name = "LIMIT", hide = true)]
+    pub limits: Vec<OsString>,
 }
 
 /// Arguments of `floe completions`.

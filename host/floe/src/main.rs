@@ -5,14 +5,17 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use floe::cli::{BenchCommand, Cli, Command, PluginCommand};
-use floe::settings::Settings;
+use floe::settings::{Settings, this_program};
 use floe::{Error, Exit, bench, builder, doctor, export, history, new, plugin, replay, run, schema, validate, viz};
 use tokio::time::Instant;
 
 fn main() -> ExitCode {
     let started = Instant::now();
     let cli = Cli::parse();
-    let settings = Settings::from_env();
+    if let Command::CompilePlugin(args) = &cli.command {
+        return floe::sandbox::compile_child(&args.limits);
+    }
+    let settings = Settings { compiler: this_program(), ..Settings::from_env() };
     let exit = match cli.command.process().and_then(|process| process.otlp.as_deref()).map(export::spans).transpose() {
         Ok(None) => {
             run::start_log(cli.log, &settings, None);
@@ -45,6 +48,7 @@ fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Err
         Command::New(args) => new::execute(args),
         Command::Schema(args) => schema::execute(args),
         Command::Doctor(args) => doctor::execute(args, settings),
+        Command::CompilePlugin(_) => Err(Error::wrong("this is started by floe itself")),
         Command::Completions(args) => {
             // The script is made in memory: a reader that goes away is no panic then.
             let mut script = Vec::new();

@@ -5,6 +5,11 @@ use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use floe_sandbox::Compiler;
+
+/// The argument with which `floe` starts itself to compile one plugin.
+pub const COMPILE: &str = "compile-plugin";
+
 /// The process's surroundings, read once.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -19,6 +24,18 @@ pub struct Settings {
     pub draw: bool,
     /// Processors that this process may use.
     pub cores: NonZeroUsize,
+    /// Where plugins are compiled. In this process, unless the program says that it can start itself for it (see
+    /// [`this_program`]).
+    pub compiler: Compiler,
+}
+
+/// This program as one that compiles: for a program that calls [`floe_sandbox::compile_child`], with all but the first argument,
+/// as soon as its first argument is [`COMPILE`]. The binary `floe` does.
+pub fn this_program() -> Compiler {
+    // Linux keeps this one even where another file has taken the program's place since it started.
+    let running = PathBuf::from("/proc/self/exe");
+    let program = if running.exists() { Some(running) } else { std::env::current_exe().ok() };
+    program.map_or(Compiler::InProcess, |program| Compiler::Child { program, args: vec![COMPILE.into()] })
 }
 
 /// What the variable that a flow file names holds; the error says that there is none.
@@ -42,6 +59,7 @@ impl Settings {
             color_output: color && std::io::stdout().is_terminal(),
             draw: errors && !dumb,
             cores: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            compiler: Compiler::InProcess,
         }
     }
 }

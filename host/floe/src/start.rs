@@ -14,6 +14,7 @@ pub fn sandbox(settings: &Settings) -> Result<Sandbox, Error> {
         threads: settings.cores.get(),
         cache: settings.cache.clone(),
         instances: floe_sandbox::DEFAULT_POOL,
+        compiler: settings.compiler.clone(),
     };
     Sandbox::new(config).map_err(|error| Error::wrong(error.to_string()))
 }

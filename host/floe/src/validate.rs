@@ -44,7 +44,12 @@ fn check(args: &ValidateArgs, settings: &Settings) -> Result<Assembled, Error> {
     if flow.parts().iter().all(|(_, flow)| flow.file.plugins.is_empty()) {
         flow.outline()?;
     }
-    let config = Config { threads: settings.cores.get(), cache: settings.cache.clone(), instances: INSTANCES };
+    let config = Config {
+        threads: settings.cores.get(),
+        cache: settings.cache.clone(),
+        instances: INSTANCES,
+        compiler: settings.compiler.clone(),
+    };
     let sandbox = Sandbox::new(config).map_err(|error| Error::wrong(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(assemble(&flow, &sandbox, settings.cores.get()))

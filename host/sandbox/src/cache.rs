@@ -2,17 +2,16 @@
 //! that was altered, is never loaded; a cache that does not work costs time and nothing else.
 
 use std::fs::{self, File, OpenOptions};
-use std::hash::{Hash, Hasher};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::trusted::Key;
+use crate::engine::fingerprint;
+use crate::trusted::{Compiled, Key};
 
 /// Some hundred plugins' code; the oldest entries go first.
 pub const DEFAULT_CACHE_BYTES: u64 = 1 << 30;
@@ -39,16 +38,13 @@ impl Cache {
         restrict(directory, 0o700)?;
         let key = Key::new(read_or_make_key(directory)?);
         check_owner(directory)?;
-        let mut hasher = Sha256Hasher(Sha256::new());
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        let fingerprint = format!("{:x}", hasher.0.finalize());
-        Ok(Self { directory: directory.to_owned(), key, fingerprint })
+        Ok(Self { directory: directory.to_owned(), key, fingerprint: fingerprint(engine) })
     }
 
     /// The compiled component, if it is there and genuine.
     pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.entry(digest);
-        let sealed = match fs::read(&path) {
+        let sealed = match read(&path, DEFAULT_CACHE_BYTES) {
             Ok(sealed) => sealed,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -69,14 +65,11 @@ impl Cache {
         }
     }
 
-    /// Keeps the compiled component. Only warns if it cannot.
-    pub(crate) fn store(&self, digest: &str, component: &Component) {
+    /// Keeps compiled code. Only warns if it cannot.
+    pub(crate) fn store(&self, digest: &str, code: &Compiled) {
         let path = self.entry(digest);
-        let written = component.serialize().map_err(io::Error::other).and_then(|code| {
-            let sealed = self.key.seal(digest, &self.fingerprint, &code);
-            self.write(&path, &sealed)?;
-            self.prune(DEFAULT_CACHE_BYTES)
-        });
+        let sealed = self.key.seal(digest, &self.fingerprint, code);
+        let written = self.write(&path, &sealed).and_then(|()| self.prune(DEFAULT_CACHE_BYTES));
         match written {
             Ok(()) => debug!(path = %path.display(), "Kept compiled code."),
             Err(error) => warn!(%error, path = %path.display(), "Cannot keep compiled code."),
@@ -130,7 +123,7 @@ impl Cache {
 /// The key, made at the first time. Two processes that make it at once agree: the first link wins.
 fn read_or_make_key(directory: &Path) -> io::Result<[u8; 32]> {
     let path = directory.join(KEY_FILE);
-    if !path.try_exists()? {
+    if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
         let temporary = directory.join(format!("{}.{UNFINISHED}", nonce()?));
@@ -143,7 +136,29 @@ fn read_or_make_key(directory: &Path) -> io::Result<[u8; 32]> {
         }
     }
     check_private(&path)?;
-    fs::read(&path)?.try_into().map_err(|_| io::Error::other("the key of the cache has another length than 32 bytes; remove it"))
+    read(&path, 1 << 10)?
+        .try_into()
+        .map_err(|_| io::Error::other("the key of the cache has another length than 32 bytes; remove it"))
+}
+
+/// Reads a file of this directory, once and of at most `max` bytes. What is no file, such as a link to one or a pipe that nobody
+/// writes, is not opened or not read.
+fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    #[cfg(unix)]
+    let file = {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        File::from(rustix::fs::open(path, flags, Mode::empty())?)
+    };
+    #[cfg(not(unix))]
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > max {
+        return Err(io::Error::other("it is no file, or too large"));
+    }
+    let mut bytes = Vec::new();
+    file.take(max).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn nonce() -> io::Result<String> {
@@ -200,16 +215,27 @@ fn check_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Wasmtime hands out what compiled code depends on as something to hash; 64 bits of a hash table's hasher would not do.
-struct Sha256Hasher(Sha256);
+#[cfg(test)]
+mod tests {
+    use super::Cache;
+    use crate::trusted::Compiled;
+    use wasmtime::Engine;
 
-impl Hasher for Sha256Hasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        let digest = self.0.clone().finalize();
-        u64::from_le_bytes(digest[..8].try_into().expect("a SHA-256 digest has 32 bytes"))
+    #[test]
+    fn old_code_makes_way() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let engine = Engine::default();
+        let cache = Cache::open(folder.path(), &engine).expect("the folder is ours");
+        let code = Compiled::here(&engine, b"\0asm\x0d\0\x01\0").expect("an empty component compiles");
+        let digests = ["a", "b", "c"];
+        for digest in digests {
+            cache.store(digest, &code);
+        }
+        let kept = || digests.map(|digest| cache.load(&engine, digest).is_some());
+        assert_eq!(kept(), [true; 3]);
+        let size = std::fs::metadata(cache.entry("a")).expect("it is there").len();
+        cache.prune(2 * size).expect("the folder is ours");
+        assert_eq!(kept().iter().filter(|there| **there).count(), 2);
+        assert!(kept()[2], "the last one is younger than the first");
     }
 }

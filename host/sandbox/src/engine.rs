@@ -1,10 +1,12 @@
 //! The one engine for untrusted code: which proposals of WebAssembly it takes, how memory is laid out, what interrupts it.
 
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use wasmtime::{Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::Error;
@@ -44,6 +46,25 @@ const WARM_SLOTS: u32 = 64;
 
 /// Builds the engine for at most `instances` live components.
 pub(crate) fn engine(instances: u32) -> Result<Engine, Error> {
+    let mut config = code();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
+    Engine::new(&config).map_err(Error::Engine)
+}
+
+/// Builds an engine that compiles the same code and runs nothing: it reserves no memory for instances.
+pub(crate) fn compiler() -> Result<Engine, Error> {
+    Engine::new(&code()).map_err(Error::Engine)
+}
+
+/// Which engine it is, as far as compiled code depends on it: 64 hexadecimal digits.
+pub(crate) fn fingerprint(engine: &Engine) -> String {
+    let mut hasher = Sha256Hasher(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:x}", hasher.0.finalize())
+}
+
+/// All that compiled code depends on, and how it runs.
+fn code() -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
     features(&mut config);
     config
@@ -55,9 +76,8 @@ pub(crate) fn engine(instances: u32) -> Result<Engine, Error> {
         .async_stack_zeroing(false)
         .memory_init_cow(true)
         // For the operator's debug log; a failure never carries it.
-        .wasm_backtrace_max_frames(NonZeroUsize::new(16))
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
-    Engine::new(&config).map_err(Error::Engine)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(16));
+    config
 }
 
 /// Every proposal that no supported language needs is off: what does not compile has no bugs to exploit.
@@ -145,5 +165,19 @@ impl Drop for Ticker {
             // A panic there is a bug of the host that the thread has already reported.
             let _ = thread.join();
         }
+    }
+}
+
+/// Wasmtime hands out what compiled code depends on as something to hash; 64 bits of a hash table's hasher would not do.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        u64::from_le_bytes(digest[..8].try_into().expect("a SHA-256 digest has 32 bytes"))
     }
 }

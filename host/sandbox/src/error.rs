@@ -118,6 +118,19 @@ pub enum Error {
         /// The line of the flow file that sets it.
         raise: String,
     },
+    /// Compiling needed too much memory.
+    #[error(
+        "compiling needs more memory than limit `compile_memory` allows, {limit} bytes, all of which it used; raise it with {raise}"
+    )]
+    CompileMemory {
+        /// The limit, bytes.
+        limit: u64,
+        /// The line of the flow file that sets it.
+        raise: String,
+    },
+    /// The process that compiles failed: at this component, or at all.
+    #[error("the process that compiles it failed: {0}; the host is not affected. `floe doctor` checks that process")]
+    Compiler(String),
     /// Its `describe` failed.
     #[error("it cannot describe itself: {0}")]
     Describe(#[source] Failure),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use wasmparser::{ComponentExternName, Parser, Payload};
+use wasmparser::{ComponentExternName, ComponentInstance, Instance, Parser, Payload};
 use wasmtime::{Engine, Precompiled};
 
 use crate::Error;
@@ -80,6 +80,8 @@ pub struct Counts {
     pub components: u64,
     /// Imports of the component and of its parts.
     pub imports: u64,
+    /// Places where a module or component is instantiated.
+    pub instances: u64,
 }
 
 /// Reads a component's imports, exports and sizes.
@@ -108,7 +110,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, Error> {
             Payload::End(_) => depth -= 1,
             _ => {}
         }
-        count(&payload, &mut inspection.counts);
+        count(&payload, &mut inspection.counts).map_err(|error| damaged(error.into()))?;
         if depth == 1 {
             name(payload, &mut names, &mut inspection).map_err(damaged)?;
         }
@@ -164,7 +166,7 @@ impl From<wasmparser::BinaryReaderError> for Unreadable {
 }
 
 /// Counts what the payload announces, at any depth.
-fn count(payload: &Payload<'_>, counts: &mut Counts) {
+fn count(payload: &Payload<'_>, counts: &mut Counts) -> wasmparser::Result<()> {
     match payload {
         Payload::FunctionSection(section) => counts.functions += u64::from(section.count()),
         Payload::MemorySection(section) => counts.memories += u64::from(section.count()),
@@ -173,8 +175,19 @@ fn count(payload: &Payload<'_>, counts: &mut Counts) {
         Payload::ComponentImportSection(section) => counts.imports += u64::from(section.count()),
         Payload::ModuleSection { .. } => counts.modules += 1,
         Payload::ComponentSection { .. } => counts.components += 1,
+        Payload::InstanceSection(section) => {
+            for instance in section.clone() {
+                counts.instances += u64::from(matches!(instance?, Instance::Instantiate { .. }));
+            }
+        }
+        Payload::ComponentInstanceSection(section) => {
+            for instance in section.clone() {
+                counts.instances += u64::from(matches!(instance?, ComponentInstance::Instantiate { .. }));
+            }
+        }
         _ => {}
     }
+    Ok(())
 }
 
 /// More names than any component has at its outside.

@@ -12,6 +12,7 @@ mod bench;
 mod bindings;
 mod cache;
 mod call;
+mod compiler;
 mod convert;
 mod describe;
 mod engine;
@@ -19,6 +20,7 @@ mod error;
 mod host;
 mod inspect;
 mod interface;
+mod kept;
 mod limiter;
 mod limits;
 mod link;
@@ -35,6 +37,7 @@ mod trusted;
 
 pub use bench::Raw;
 pub use cache::DEFAULT_CACHE_BYTES;
+pub use compiler::{Attempt, Compiler, Confinement, MAX_COMPILE_THREADS, compile_child};
 pub use describe::{MAX_DESCRIPTION, MAX_SCHEMA, MAX_SPECS, MAX_TAG, MAX_TAGS, MAX_TOTAL, ToolSpec};
 pub use engine::{
     ASYNC_STACK, FUEL_YIELD, MAX_INSTANCES, MAX_MEMORIES, MAX_MEMORY, MAX_RANDOM, MAX_TABLE_ELEMENTS, MAX_TABLES, TICK,
@@ -43,8 +46,9 @@ pub use engine::{
 pub use error::Error;
 pub use inspect::{Counts, Imports, Inspection, MAX_FUNCTION_WORK, inspect};
 pub use interface::{CONTRACT, Grants};
+pub use kept::{MAX_KEPT, MAX_KEPT_BYTES};
 pub use limits::*;
 pub use plugin::Plugin;
 pub use pool::{MAX_IDLE, MAX_IDLE_BYTES};
-pub use sandbox::{Config, DEFAULT_POOL, Sandbox};
+pub use sandbox::{Config, DEFAULT_POOL, MAX_COMPILE_MEMORY, Sandbox};
 pub use text::plain;

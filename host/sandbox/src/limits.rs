@@ -78,6 +78,10 @@ pub const DEFAULT_IMPORTS_PYTHON: u32 = 10_000;
 pub const DEFAULT_NESTED: u32 = 200;
 /// Compiling takes 0.2 s for a small plugin and some seconds for CPython.
 pub const DEFAULT_COMPILE: Duration = Duration::from_secs(30);
+/// Compiling takes some thirty to fifty times the size of the code, of which a Rust plugin has up to 5 MiB.
+pub const DEFAULT_COMPILE_MEMORY: u64 = 1 << 30;
+/// For components of up to 64 MiB.
+pub const DEFAULT_COMPILE_MEMORY_LARGE: u64 = 4 << 30;
 
 /// The limits of one plugin. Those of loading come last.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,10 +132,12 @@ pub struct Limits {
     pub functions: u32,
     /// Imports in the component, at any depth.
     pub imports: u32,
-    /// Components and modules within the component, at any depth.
+    /// Components and modules within the component, at any depth; and, counted apart, how often these are instantiated.
     pub nested: u32,
     /// Time for compiling.
     pub compile: Duration,
+    /// Bytes of memory that the process which compiles may take, beyond what it has when it starts.
+    pub compile_memory: u64,
 }
 
 /// Named limits for what a plugin is written in. The operator names it; nothing is detected.
@@ -172,6 +178,7 @@ impl Limits {
                 fuel: DEFAULT_FUEL_INTERPRETED,
                 wall: DEFAULT_WALL_INTERPRETED,
                 module: DEFAULT_MODULE_LARGE,
+                compile_memory: DEFAULT_COMPILE_MEMORY_LARGE,
                 ..Self::rust()
             },
             Profile::Python => Self {
@@ -182,10 +189,16 @@ impl Limits {
                 tables: DEFAULT_TABLES_PYTHON,
                 instances: DEFAULT_INSTANCES_PYTHON,
                 module: DEFAULT_MODULE_LARGE,
+                compile_memory: DEFAULT_COMPILE_MEMORY_LARGE,
                 imports: DEFAULT_IMPORTS_PYTHON,
                 ..Self::rust()
             },
-            Profile::Go => Self { memory: DEFAULT_MEMORY_GO, module: DEFAULT_MODULE_LARGE, ..Self::rust() },
+            Profile::Go => Self {
+                memory: DEFAULT_MEMORY_GO,
+                module: DEFAULT_MODULE_LARGE,
+                compile_memory: DEFAULT_COMPILE_MEMORY_LARGE,
+                ..Self::rust()
+            },
         }
     }
 
@@ -228,6 +241,7 @@ impl Limits {
             imports: DEFAULT_IMPORTS,
             nested: DEFAULT_NESTED,
             compile: DEFAULT_COMPILE,
+            compile_memory: DEFAULT_COMPILE_MEMORY,
         }
     }
 }

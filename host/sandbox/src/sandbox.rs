@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 use wasmtime::Engine;
@@ -14,11 +15,13 @@ use crate::Error;
 use crate::bindings::exports::floe::plugin::{node, toolset};
 use crate::cache::Cache;
 use crate::call::Loaded;
+use crate::compiler::{Allowance, Compiler};
 use crate::engine::{
     MAX_INSTANCES, MAX_MEMORIES, MAX_MEMORY, MAX_RANDOM, MAX_TABLE_ELEMENTS, MAX_TABLES, TABLES_PER_PLACE, Ticker, engine,
 };
 use crate::inspect::{Inspection, check_functions, inspect};
 use crate::interface::{Grants, admit};
+use crate::kept::{Kept, MAX_KEPT, MAX_KEPT_BYTES};
 use crate::limits::Limits;
 use crate::link::linker;
 use crate::plugin::Plugin;
@@ -33,6 +36,8 @@ pub const DEFAULT_POOL: u32 = 1000;
 const TURNS_TO_NEW_WORK: u32 = 2;
 /// Turns of a thread between two looks at its timers, for the same reason.
 const TURNS_TO_TIMERS: u32 = 8;
+/// The most memory for compiling, whatever the limits say: what the compiler answers is held in the host's.
+pub const MAX_COMPILE_MEMORY: u64 = 32 << 30;
 
 /// How a sandbox is set up.
 #[derive(Debug, Clone)]
@@ -43,6 +48,8 @@ pub struct Config {
     pub cache: Option<PathBuf>,
     /// Live instances at once, over all plugins; half of them may wait for reuse.
     pub instances: u32,
+    /// Where components are compiled.
+    pub compiler: Compiler,
 }
 
 /// Where untrusted plugins are loaded and run.
@@ -55,7 +62,9 @@ pub struct Sandbox {
     runtime: Option<Runtime>,
     /// One compilation at a time: each uses every core there is.
     compiling: Arc<Semaphore>,
+    compiler: Compiler,
     cache: Option<Arc<Cache>>,
+    kept: Arc<Kept>,
 }
 
 /// What loaded plugins share.
@@ -101,7 +110,9 @@ impl Sandbox {
             core: Arc::new(Core { engine, linker, room, _ticker: ticker }),
             runtime: Some(runtime),
             compiling: Arc::new(Semaphore::new(1)),
+            compiler: config.compiler,
             cache,
+            kept: Arc::new(Kept::new(MAX_KEPT, MAX_KEPT_BYTES)),
         })
     }
 
@@ -128,7 +139,7 @@ impl Sandbox {
         let counts = inspection.counts;
         check_size(&identity, "functions", counts.functions, limits.functions.into())?;
         check_size(&identity, "imports", counts.imports, limits.imports.into())?;
-        check_size(&identity, "nested", counts.modules + counts.components, limits.nested.into())?;
+        check_size(&identity, "nested", (counts.modules + counts.components).max(counts.instances), limits.nested.into())?;
         admit(&inspection, name, grants)?;
 
         let component = self.compile(&identity, &inspection, bytes).await?;
@@ -142,33 +153,65 @@ impl Sandbox {
         Plugin::describe(loaded, inspection, self.handle()).await
     }
 
-    /// Takes the code from the cache, or compiles on a thread of its own, since that takes hundreds of milliseconds. A compilation that takes too long is given
-    /// up, but its thread cannot be stopped and ends alone; the next one waits for it.
+    /// Takes what is ready or in the cache, or compiles.
     async fn compile(&self, identity: &Arc<Identity>, inspection: &Inspection, bytes: &[u8]) -> Result<Component, Error> {
-        let (engine, digest) = (self.core.engine.clone(), inspection.digest.clone());
+        let digest = &inspection.digest;
+        if let Some(component) = self.kept.get(digest) {
+            return Ok(component);
+        }
         if let Some(cache) = self.cache.clone() {
-            let (engine, digest) = (engine.clone(), digest.clone());
+            let (engine, digest) = (self.core.engine.clone(), digest.clone());
             let read = self.handle().spawn_blocking(move || cache.load(&engine, &digest));
             if let Ok(Some(component)) = AbortOnDropHandle::new(read).await {
+                self.kept.put(&inspection.digest, &component);
                 return Ok(component);
             }
         }
         check_functions(bytes)?;
         let turn = Arc::clone(&self.compiling).acquire_owned().await.expect("the semaphore is never closed");
-        let (cache, bytes) = (self.cache.clone(), bytes.to_vec());
+        // Whoever had the turn before may have compiled the same.
+        if let Some(component) = self.kept.get(digest) {
+            return Ok(component);
+        }
+        self.compile_now(identity, digest, bytes, turn).await
+    }
+
+    /// Compiles on a thread that waits for it, since that takes hundreds of milliseconds. If it takes too long, or nobody waits
+    /// any more, a child is killed; without one, the thread ends alone. The next turn comes when it is over.
+    async fn compile_now(
+        &self,
+        identity: &Identity,
+        digest: &str,
+        bytes: &[u8],
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Component, Error> {
+        let limits = &identity.limits;
+        let may = Allowance {
+            memory: limits.compile_memory,
+            time: limits.compile,
+            raise_memory: identity.line("compile_memory"),
+            raise_time: identity.line("compile"),
+        };
+        let stop = CancellationToken::new();
+        let _killed = stop.clone().drop_guard();
+        let (engine, compiler) = (self.core.engine.clone(), self.compiler.clone());
+        let (cache, kept) = (self.cache.clone(), Arc::clone(&self.kept));
+        let (digest, bytes) = (digest.to_owned(), bytes.to_vec());
         let work = self.handle().spawn_blocking(move || {
             let _turn = turn;
-            let component = Component::from_binary(&engine, &bytes).map_err(|error| Error::Compile(reason(&error)))?;
+            let code = compiler.run(&engine, &bytes, &may, &stop)?;
+            let component = code.load(&engine).map_err(|error| Error::Compile(reason(&error)))?;
+            // Before the turn is over, so that the next one finds it.
+            kept.put(&digest, &component);
             if let Some(cache) = cache {
-                cache.store(&digest, &component);
+                cache.store(&digest, &code);
             }
             Ok(component)
         });
-        let limit = identity.limits.compile;
-        match tokio::time::timeout(limit, AbortOnDropHandle::new(work)).await {
+        match tokio::time::timeout(limits.compile, AbortOnDropHandle::new(work)).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Error::Compile("the compiler failed on it".to_owned())),
-            Err(_) => Err(Error::CompileTimeout { limit, raise: identity.line("compile") }),
+            Err(_) => Err(Error::CompileTimeout { limit: limits.compile, raise: identity.line("compile") }),
         }
     }
 }
@@ -199,7 +242,7 @@ fn code(digest: &str) -> &str {
 }
 
 /// Wasmtime's reasons quote names that the guest chose.
-fn reason(error: &wasmtime::Error) -> String {
+pub(crate) fn reason(error: &wasmtime::Error) -> String {
     crate::text::plain(&format!("{error:#}"), 2 << 10)
 }
 
@@ -222,6 +265,7 @@ fn check_limits(plugin: &str, limits: &Limits) -> Result<(), Error> {
         ("chunk", limits.chunk, MAX_MEMORY),
         ("emit", limits.emit, MAX_MEMORY),
         ("result", limits.result, MAX_MEMORY),
+        ("compile_memory", limits.compile_memory, MAX_COMPILE_MEMORY),
     ];
     match most.into_iter().find(|(_, value, max)| value > max) {
         Some((limit, value, max)) => Err(Error::LimitTooHigh { line: format!("plugins.{plugin}.limits.{limit}"), value, max }),

@@ -1,4 +1,7 @@
 //! The only hand-written unsafe code: loading compiled code, after proof that this installation compiled it.
+//!
+//! There are two kinds of it: what was compiled just now, here or by a process that this one started for it ([`Compiled`]), and what
+//! was kept on disk and carries this installation's seal ([`Verified`]). Nothing else is ever loaded.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -27,9 +30,9 @@ impl Key {
     }
 
     /// What is written to disk: the code and its authentication for this component and engine.
-    pub(crate) fn seal(&self, digest: &str, fingerprint: &str, code: &[u8]) -> Vec<u8> {
-        let tag = self.mac(digest, fingerprint, code).finalize().into_bytes();
-        [tag.as_slice(), code].concat()
+    pub(crate) fn seal(&self, digest: &str, fingerprint: &str, code: &Compiled) -> Vec<u8> {
+        let tag = self.mac(digest, fingerprint, &code.0).finalize().into_bytes();
+        [tag.as_slice(), &code.0].concat()
     }
 
     /// The code, if it was sealed with this key for this component and engine.
@@ -46,18 +49,55 @@ impl std::fmt::Debug for Key {
     }
 }
 
+/// Code that a compiler with this engine's configuration made a moment ago, in memory that nobody else has. Only the two functions
+/// here make it.
+#[derive(Debug)]
+pub(crate) struct Compiled(Vec<u8>);
+
+impl Compiled {
+    /// Compiles in this process.
+    pub(crate) fn here(engine: &Engine, component: &[u8]) -> wasmtime::Result<Self> {
+        engine.precompile_component(component).map(Self)
+    }
+
+    /// What a process that was started for it wrote into its pipe; nothing if its engine, `theirs`, is another than `ours`.
+    pub(crate) fn by_child(code: Vec<u8>, theirs: &str, ours: &str) -> Option<Self> {
+        (theirs == ours).then_some(Self(code))
+    }
+
+    /// Loads the code.
+    pub(crate) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        load(engine, &self.0)
+    }
+}
+
 /// Compiled code in memory whose authentication was checked. Only [`Key::open`] makes it.
 pub(crate) struct Verified<'a>(&'a [u8]);
 
 impl Verified<'_> {
     /// Loads the code.
-    #[expect(unsafe_code, reason = "deserialising compiled code trusts its bytes")]
     pub(crate) fn load(self, engine: &Engine) -> wasmtime::Result<Component> {
-        // SAFETY: `deserialize` is sound for bytes that `Component::serialize` returned, unaltered. The bytes carry an
-        // authentication code under a key that only this installation's user can read, and the only caller of `Key::seal`
-        // passes it what `Component::serialize` returned. They were checked where they lie in memory and are borrowed since,
-        // so that nobody can change them in between; Wasmtime copies them. Code of another version or configuration of
-        // Wasmtime is refused by the fingerprint in the authentication code, and once more by `deserialize` itself.
-        unsafe { Component::deserialize(engine, self.0) }
+        load(engine, self.0)
     }
+}
+
+#[expect(unsafe_code, reason = "deserialising compiled code trusts its bytes")]
+fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `deserialize` is sound for bytes that `Engine::precompile_component` returned, unaltered. There are two callers.
+    //
+    // `Compiled`: the bytes are what that function returned in this process, or in a child that this process started from its own
+    // program, with an engine of the same fingerprint, and wrote into a pipe that only the two have. No other process can write
+    // there. The child reads a stranger's component, and if that makes the compiler crash or run out of something, the answer is
+    // cut off, its length or its exit code says so, and it is not used. What remains is a component that takes over the child by
+    // a bug of the compiler; it could write any code, but so it could if the same bug were used in this process, where the code
+    // runs without this detour. So the child protects the host against exhaustion and corruption, not against a compiler that
+    // writes wrong code: that is the promise, and it is not more without the child.
+    //
+    // `Verified`: the bytes carry an authentication code under a key that only this installation's user can read, and `Key::seal`
+    // takes only `Compiled`. They were checked where they lie in memory and are borrowed since, so that nobody can change them in
+    // between; they are not read from the disk a second time. Wasmtime copies them.
+    //
+    // Code of another version or configuration of Wasmtime is refused by the fingerprint, which the child sends and the seal
+    // covers, and once more by `deserialize` itself.
+    unsafe { Component::deserialize(engine, code) }
 }

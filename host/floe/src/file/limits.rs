@@ -72,10 +72,12 @@ pub struct LimitsConfig {
     pub functions: Option<u32>,
     /// Imports in the component, at any depth.
     pub imports: Option<u32>,
-    /// Components and modules within the component, at any depth.
+    /// Components and modules within the component, at any depth, and how often these are instantiated.
     pub nested: Option<u32>,
     /// Time for compiling.
     pub compile: Option<Time>,
+    /// Bytes of memory that compiling may take.
+    pub compile_memory: Option<Bytes>,
 }
 
 impl From<Profile> for floe_sandbox::Profile {
@@ -119,6 +121,7 @@ impl LimitsConfig {
             imports: self.imports.unwrap_or(default.imports),
             nested: self.nested.unwrap_or(default.nested),
             compile: self.compile.map_or(default.compile, |given| given.0),
+            compile_memory: self.compile_memory.map_or(default.compile_memory, |given| given.0),
         }
     }
 }

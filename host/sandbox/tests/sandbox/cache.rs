@@ -3,13 +3,35 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use floe_sandbox::{Config, Sandbox};
+use floe_sandbox::{Compiler, Config, Sandbox};
 
 use crate::support::load;
 
 fn sandbox(cache: &Path) -> Sandbox {
-    Sandbox::new(Config { threads: 1, cache: Some(cache.to_owned()), instances: 4 }).unwrap()
+    Sandbox::new(Config { threads: 1, cache: Some(cache.to_owned()), instances: 4, compiler: Compiler::InProcess }).unwrap()
+}
+
+/// One that cannot compile: what loads comes from the cache.
+fn without_compiler(cache: &Path) -> Sandbox {
+    let compiler = Compiler::Child { program: "/nowhere/compiler".into(), args: Vec::new() };
+    Sandbox::new(Config { threads: 1, cache: Some(cache.to_owned()), instances: 4, compiler }).unwrap()
+}
+
+/// Whether the guest's code in the cache is taken for genuine.
+async fn is_taken(cache: &Path, guest: &str) -> bool {
+    match load(&without_compiler(cache), &floe_tests::bytes(guest)).await {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(error.to_string().contains("it does not start"), "{error}");
+            false
+        }
+    }
+}
+
+fn mkfifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 async fn load_echo(cache: &Path) {
@@ -35,6 +57,7 @@ async fn code_is_kept_private_and_used_again() {
     assert_eq!((mode(&cache), mode(&cache.join("key")), mode(entry)), (0o700, 0o600, 0o600));
     let written = fs::metadata(entry).unwrap().modified().unwrap();
     load_echo(&cache).await;
+    assert!(is_taken(&cache, floe_tests::ECHO).await);
     assert_eq!(fs::metadata(entry).unwrap().modified().unwrap(), written, "the second load compiles nothing");
 }
 
@@ -51,6 +74,7 @@ async fn code_that_was_altered_is_never_loaded() {
     };
     for bad in [flipped(0), flipped(40), flipped(genuine.len() - 1), genuine[..genuine.len() - 1].to_vec(), vec![0; 10], vec![]] {
         fs::write(&entry, &bad).unwrap();
+        assert!(!is_taken(cache.path(), floe_tests::ECHO).await);
         load_echo(cache.path()).await;
         assert_eq!(fs::read(&entry).unwrap().len(), genuine.len(), "it was compiled again");
     }
@@ -71,8 +95,76 @@ async fn code_from_elsewhere_is_never_loaded() {
     let text = load(&sandbox(here.path()), &floe_tests::bytes(floe_tests::TEXT)).await.unwrap();
     let other = entries(here.path()).into_iter().find(|path| *path != entry).unwrap();
     assert!(other.to_str().unwrap().contains(&text.digest["sha256:".len()..]));
+    // Swapped, and under the name of another engine's.
+    let genuine = fs::read(&entry).unwrap();
     fs::copy(&other, &entry).unwrap();
+    fs::write(&other, &genuine).unwrap();
+    for guest in [floe_tests::ECHO, floe_tests::TEXT] {
+        assert!(!is_taken(here.path(), guest).await, "{guest}");
+    }
     load_echo(here.path()).await;
+    assert!(is_taken(here.path(), floe_tests::ECHO).await);
+    fs::rename(&entry, here.path().join("0-0.compiled")).unwrap();
+    assert!(!is_taken(here.path(), floe_tests::ECHO).await);
+}
+
+/// A link could lead to what somebody else may change, and a pipe would never end.
+#[tokio::test]
+async fn what_is_no_file_in_an_entrys_place_is_not_read() {
+    let cache = tempfile::tempdir().unwrap();
+    load_echo(cache.path()).await;
+    let entry = entries(cache.path()).remove(0);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let moved = elsewhere.path().join("code");
+    fs::rename(&entry, &moved).unwrap();
+    let pretend: [&dyn Fn(); 2] = [&|| std::os::unix::fs::symlink(&moved, &entry).unwrap(), &|| mkfifo(&entry)];
+    for put in pretend {
+        put();
+        assert!(!is_taken(cache.path(), floe_tests::ECHO).await);
+        load_echo(cache.path()).await;
+        assert!(fs::symlink_metadata(&entry).unwrap().is_file() && mode(&entry) == 0o600, "it was compiled again");
+        assert!(is_taken(cache.path(), floe_tests::ECHO).await);
+        fs::remove_file(&entry).unwrap();
+    }
+    assert!(moved.exists());
+    fs::create_dir(&entry).unwrap();
+    load_echo(cache.path()).await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_private_file_is_not_used() {
+    let cache = tempfile::tempdir().unwrap();
+    load_echo(cache.path()).await;
+    let key = cache.path().join("key");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let moved = elsewhere.path().join("key");
+    fs::rename(&key, &moved).unwrap();
+    let pretend: [&dyn Fn(); 4] =
+        [&|| std::os::unix::fs::symlink(&moved, &key).unwrap(), &|| mkfifo(&key), &|| fs::write(&key, "short").unwrap(), &|| {
+            fs::create_dir(&key).unwrap()
+        }];
+    for put in pretend {
+        put();
+        let _ = fs::set_permissions(&key, fs::Permissions::from_mode(0o600));
+        assert!(!is_taken(cache.path(), floe_tests::ECHO).await);
+        load_echo(cache.path()).await;
+        fs::remove_file(&key).or_else(|_| fs::remove_dir(&key)).unwrap();
+    }
+    fs::rename(&moved, &key).unwrap();
+    assert!(is_taken(cache.path(), floe_tests::ECHO).await);
+}
+
+/// The bytes that were verified are those that are loaded, and stay loaded: no change on the disk matters any more.
+#[tokio::test]
+async fn what_was_verified_once_is_not_read_again() {
+    let cache = tempfile::tempdir().unwrap();
+    load_echo(cache.path()).await;
+    let sandbox = without_compiler(cache.path());
+    load(&sandbox, &floe_tests::bytes(floe_tests::ECHO)).await.unwrap();
+    fs::write(&entries(cache.path())[0], "something else").unwrap();
+    load(&sandbox, &floe_tests::bytes(floe_tests::ECHO)).await.unwrap();
+    assert!(load(&sandbox, &floe_tests::bytes(floe_tests::TEXT)).await.is_err());
+    assert!(!is_taken(cache.path(), floe_tests::ECHO).await);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use floe_sandbox::{Error, Grants, Limits, Profile, inspect};
+use floe_sandbox::{Compiler, Config, Error, Grants, Limits, Profile, Sandbox, inspect};
 
 use crate::support::{component, limits, load, sandbox, starting, wat};
 
@@ -17,7 +17,14 @@ async fn what_is_no_component_is_named() {
     let golden = std::fs::read(crate::contract::GOLDEN).unwrap();
     let engine = wasmtime::Engine::default();
     let compiled = engine.precompile_component(&wat("(component)")).unwrap();
-    let cases: [(&[u8], Expect); 8] = [
+    let compiled_module = engine.precompile_module(&wat("(module)")).unwrap();
+    let cases: [(&[u8], Expect); 9] = [
+        (
+            &compiled_module,
+            expect![
+                "plugin `x`: this is machine code that Wasmtime compiled, and a host only runs what it compiled itself; give the component (.wasm) instead"
+            ],
+        ),
         (b"", expect![[r#"plugin `x`: the file is empty; build or fetch the plugin again"#]]),
         (
             b"(component)",
@@ -197,6 +204,46 @@ async fn size_is_limited_before_compiling() {
     );
 }
 
+/// A component that has one more than a profile allows is refused before anything is compiled: there is no compiler here.
+#[tokio::test]
+async fn each_profile_bounds_a_component_before_compiling() {
+    let compiler = Compiler::Child { program: "/nowhere/compiler".into(), args: Vec::new() };
+    let sandbox = Sandbox::new(Config { threads: 1, cache: None, instances: 4, compiler }).unwrap();
+    for profile in Profile::ALL {
+        let limits = Limits::profile(profile);
+        let count = |limit: u32, extra: usize| limit as usize + extra;
+        let functions = |extra| starting(&"(func)".repeat(count(limits.functions, extra) - 1));
+        let imports = |extra| {
+            let core = format!("(core module $o {})", "(import \"a\" \"b\" (func))".repeat(count(limits.imports, extra)));
+            component("", &format!("{core} (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))"))
+        };
+        let parts = |extra| {
+            let parts = "(component)".repeat(count(limits.nested, extra) - 1);
+            component("", &format!("{parts} (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))"))
+        };
+        let instances = |extra| {
+            let more = "(core instance (instantiate $m))".repeat(count(limits.nested, extra) - 1);
+            component("", &format!("(core module $m (func (export \"f\"))) {more} (core instance $i (instantiate $m))"))
+        };
+        let module = |extra| {
+            let mut bytes = starting("");
+            bytes.resize(usize::try_from(limits.module).unwrap() + extra, 0);
+            bytes
+        };
+        let cases: [(&str, &dyn Fn(usize) -> Vec<u8>); 5] =
+            [("module", &module), ("functions", &functions), ("imports", &imports), ("nested", &parts), ("nested", &instances)];
+        for (limit, make) in cases {
+            let error = sandbox.load("x", &make(1), &Grants::default(), &limits).await.unwrap_err();
+            assert!(
+                matches!(error.reason(), Error::Limit { limit: found, .. } if *found == limit),
+                "{profile:?} {limit}: {error}"
+            );
+            let error = sandbox.load("x", &make(0), &Grants::default(), &limits).await.unwrap_err();
+            assert!(!matches!(error.reason(), Error::Limit { .. }), "{profile:?} {limit}: {error}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn proposals_that_no_language_needs_do_not_compile() {
     let sandbox = sandbox(4);
@@ -314,6 +361,7 @@ async fn limits_beyond_what_the_host_holds_are_refused() {
         Limits { chunk: u64::MAX, ..limits() },
         Limits { emit: u64::MAX, ..limits() },
         Limits { result: u64::MAX, ..limits() },
+        Limits { compile_memory: u64::MAX, ..limits() },
     ];
     for limits in limits {
         let error = sandbox(1).load("x", &starting(""), &Grants::default(), &limits).await.unwrap_err();
@@ -365,7 +413,9 @@ async fn functions_that_no_compiler_can_take_are_refused() {
 
 #[tokio::test]
 async fn compiling_is_limited_in_time() {
-    let sandbox = floe_sandbox::Sandbox::new(floe_sandbox::Config { threads: 2, cache: None, instances: 4 }).unwrap();
+    let sandbox =
+        floe_sandbox::Sandbox::new(floe_sandbox::Config { threads: 2, cache: None, instances: 4, compiler: Compiler::InProcess })
+            .unwrap();
     let limits = Limits { compile: Duration::from_millis(1), ..limits() };
     let loaded = sandbox.load("x", &floe_tests::bytes(floe_tests::TEXT), &Grants::default(), &limits).await;
     check(
@@ -461,7 +511,7 @@ fn inspection_needs_no_compiler() {
     let inspection = inspect(&floe_tests::bytes(floe_tests::WANTS_STATE)).unwrap();
     expect![[r#"["floe:capability/state@0.0.1"]"#]].assert_eq(&format!("{:?}", inspection.imports.capabilities));
     let inspection = inspect(&starting("(memory 1) (table 1 funcref) (func)")).unwrap();
-    expect!["Counts { functions: 2, memories: 1, tables: 1, modules: 1, components: 0, imports: 0 }"]
+    expect!["Counts { functions: 2, memories: 1, tables: 1, modules: 1, components: 0, imports: 0, instances: 1 }"]
         .assert_eq(&format!("{:?}", inspection.counts));
 }
 

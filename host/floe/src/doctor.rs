@@ -1,9 +1,12 @@
-//! `floe doctor`: what this host is, where it keeps things, what plugins may use, and whether plugins can be built here.
+//! `floe doctor`: what this host is, where it keeps things, what plugins may use, and whether they can be built here and are
+//! compiled apart.
+
+mod advisories;
 
 use std::io::Write;
 use std::path::Path;
 
-use floe_sandbox::{Limits, Profile};
+use floe_sandbox::{Compiler, Limits, Profile};
 use serde::Serialize;
 
 use crate::builder::{TARGET, target_installed};
@@ -13,6 +16,8 @@ use crate::settings::Settings;
 use crate::table::table;
 use crate::{Error, Exit};
 
+use advisories::Advisory;
+
 /// The lock file that this program was built with.
 const LOCK: &str = include_str!("../../../Cargo.lock");
 
@@ -20,6 +25,10 @@ const LOCK: &str = include_str!("../../../Cargo.lock");
 struct Health {
     floe: &'static str,
     wasmtime: &'static str,
+    /// What is known of this version of Wasmtime, and on which day it was.
+    advisories: Vec<Advisory>,
+    advisories_known_on: &'static str,
+    compiling: Compiling,
     contract: &'static str,
     cores: usize,
     cache: Option<Cache>,
@@ -31,6 +40,15 @@ struct Health {
 struct Cache {
     folder: String,
     state: &'static str,
+    ok: bool,
+}
+
+/// How plugins are compiled.
+#[derive(Debug, Serialize)]
+struct Compiling {
+    state: String,
+    /// What a compiling process could do that it must not.
+    possible: Vec<String>,
     ok: bool,
 }
 
@@ -51,9 +69,13 @@ struct Row {
 
 /// Prints the state of this host; incomplete if something needs mending.
 pub fn execute(args: &DoctorArgs, settings: &Settings) -> Result<Exit, Error> {
+    let wasmtime = locked("wasmtime").unwrap_or("unknown");
     let health = Health {
         floe: env!("CARGO_PKG_VERSION"),
-        wasmtime: locked("wasmtime").unwrap_or("unknown"),
+        wasmtime,
+        advisories: advisories::of(wasmtime),
+        advisories_known_on: advisories::KNOWN_ON,
+        compiling: compiling(&settings.compiler),
         contract: floe_sandbox::CONTRACT,
         cores: settings.cores.get(),
         cache: settings.cache.as_deref().map(cache),
@@ -66,7 +88,8 @@ pub fn execute(args: &DoctorArgs, settings: &Settings) -> Result<Exit, Error> {
     } else {
         write!(out, "{}", text(&health))?;
     }
-    let well = health.target.ok && health.cache.is_none_or(|cache| cache.ok);
+    let sound = !health.advisories.iter().any(|advisory| advisory.reaches);
+    let well = sound && health.compiling.ok && health.target.ok && health.cache.is_none_or(|cache| cache.ok);
     Ok(if well { Exit::Completed } else { Exit::Incomplete })
 }
 
@@ -77,7 +100,8 @@ fn text(health: &Health) -> String {
     };
     let facts = [
         ["floe".to_owned(), health.floe.to_owned()],
-        ["wasmtime".to_owned(), health.wasmtime.to_owned()],
+        ["wasmtime".to_owned(), wasmtime(health)],
+        ["compiling".to_owned(), health.compiling.state.clone()],
         ["contract".to_owned(), health.contract.to_owned()],
         ["cores".to_owned(), health.cores.to_string()],
         ["cache".to_owned(), cache],
@@ -88,7 +112,43 @@ fn text(health: &Health) -> String {
         let values = Profile::ALL.iter().map(|profile| row.profiles[profile.name()].clone());
         std::iter::once(row.limit.to_owned()).chain(values).collect::<Vec<_>>()
     });
-    format!("{}\n{}", table(&[], facts), table(&header, rows))
+    let known = health.advisories.iter().map(|advisory| {
+        let reaches = if advisory.reaches { "yes: " } else { "no: " };
+        [advisory.id.to_owned(), advisory.what.to_owned(), format!("{reaches}{}", advisory.why)]
+    });
+    let known = table(&["ADVISORY", "WHAT", "REACHES THIS HOST"], known);
+    let known = if health.advisories.is_empty() { String::new() } else { format!("{known}\n") };
+    format!("{}\n{known}{}", table(&[], facts), table(&header, rows))
+}
+
+fn wasmtime(health: &Health) -> String {
+    let all = health.advisories.len();
+    let reach = health.advisories.iter().filter(|advisory| advisory.reaches).count();
+    let known = match (all, reach) {
+        (0, _) => "no advisory is known here".to_owned(),
+        (all, 0) => format!("{all} advisories, none of which reaches this host"),
+        (all, reach) => format!("{reach} of {all} advisories reach this host: get a newer floe"),
+    };
+    format!("{} ({known}; as of {}, later ones at {})", health.wasmtime, health.advisories_known_on, advisories::LATER)
+}
+
+/// Starts a compiling process and has it try what it must not be able to do. Where calls cannot be filtered at all, that is said
+/// and is not wrong; where they can, and something is possible all the same, it is.
+fn compiling(compiler: &Compiler) -> Compiling {
+    let checked = compiler.check(floe_sandbox::DEFAULT_COMPILE_MEMORY);
+    let (state, possible, ok) = match checked {
+        Err(error) => (format!("the process that compiles does not work: {error}"), Vec::new(), false),
+        Ok(None) => ("in this process, without limits of memory".to_owned(), Vec::new(), true),
+        Ok(Some(found)) if found.is_whole() => {
+            ("in a process of its own, without files, network, programs or signals".to_owned(), Vec::new(), true)
+        }
+        Ok(Some(found)) => {
+            let possible: Vec<String> =
+                found.attempts.into_iter().filter(|attempt| !attempt.refused).map(|attempt| attempt.what).collect();
+            (format!("in a process of its own, which still can: {}", possible.join(", ")), possible, !cfg!(target_os = "linux"))
+        }
+    };
+    Compiling { state, possible, ok }
 }
 
 /// The version of a crate in [`LOCK`].
@@ -161,5 +221,6 @@ fn limits() -> Vec<Row> {
         row("imports", &|limits| limits.imports.to_string()),
         row("nested", &|limits| limits.nested.to_string()),
         row("compile", &|limits| time(limits.compile)),
+        row("compile_memory", &|limits| bytes(limits.compile_memory)),
     ]
 }

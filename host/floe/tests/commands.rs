@@ -625,6 +625,18 @@ fn the_doctor_knows_versions_and_limits() {
     assert!(health["wasmtime"].as_str().unwrap().starts_with("48."), "{health}");
     assert_eq!(health["contract"], "0.1.0");
     assert_eq!(health["cache"]["state"], "not made yet");
+    // Whatever is known of this version, it is said whether it reaches this host.
+    assert!(health["advisories"].as_array().unwrap().iter().all(|advisory| advisory["reaches"] == false), "{health}");
+    if cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
+        assert_eq!(health["compiling"]["possible"], serde_json::json!([]), "{health}");
+        assert_eq!(health["compiling"]["state"], "in a process of its own, without files, network, programs or signals");
+    }
+    assert_eq!(output.status.code(), Some(0), "{health}");
+    // What is wrong is an exit code.
+    std::fs::write(dir.path().join("cache"), "no folder").unwrap();
+    let output = floe(dir.path(), &["doctor"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("not a folder") && text.contains("advisor"), "{text}");
     assert_eq!(
         health["limits"][0],
         serde_json::json!({ "limit": "memory", "rust": "64 MiB", "js": "128 MiB", "python": "256 MiB", "go": "256 MiB" })

@@ -26,6 +26,7 @@ use crate::handle::Handle;
 use crate::join::Joins;
 use crate::journal::{Cursor, Journal, JournalError, Pending, Record};
 use crate::message::{Message, MessageId, Meta, Payload};
+use crate::quota::{Quotas, Rates};
 use crate::rooms::{Slots, Tenant, lock};
 use crate::subflow::Caller;
 use crate::trace::{End, Phase, Place, State, Terminal, Trace, TraceError};
@@ -64,6 +65,8 @@ pub struct Config {
     /// How often a tenant is served in a row where others wait too, for credit or for a slot of a node; those that are not
     /// here, once.
     pub weights: BTreeMap<Arc<str>, NonZeroU32>,
+    /// What each tenant may ask for; none: as much as any.
+    pub quotas: Option<Arc<Quotas>>,
     /// What one trace may use.
     pub budget: Budget,
     /// Items that a trace's reader may be behind before its trace waits.
@@ -94,6 +97,7 @@ impl Config {
             in_flight: DEFAULT_IN_FLIGHT,
             in_flight_per_tenant: DEFAULT_IN_FLIGHT,
             weights: BTreeMap::new(),
+            quotas: None,
             budget: Budget::new(DEFAULT_HOPS, DEFAULT_MESSAGES, DEFAULT_PAYLOAD),
             reader: DEFAULT_READER,
             compute: Runtime::current(),
@@ -157,6 +161,22 @@ pub enum Error {
         /// How many may be in flight.
         max: usize,
     },
+    /// Try again after the pause.
+    #[error(
+        "rate_limited: tenant `{tenant}` may make {max} requests a minute; the next one in {} ms, or raise its `rate.requests`",
+        retry_after.as_millis().max(1)
+    )]
+    RateLimited {
+        /// Who asks.
+        tenant: Arc<str>,
+        /// Requests a minute.
+        max: u64,
+        /// When the next one may come.
+        retry_after: Duration,
+    },
+    /// Give up, or give the tenant a quota.
+    #[error("there is no quota for tenant `{0}`, and none for others")]
+    UnknownTenant(Arc<str>),
     /// Give up.
     #[error("the flow has been stopped")]
     Stopped,
@@ -204,6 +224,7 @@ pub(crate) struct Shared {
     traces: Mutex<BTreeMap<Arc<str>, Arc<Trace>>>,
     tenants: Mutex<BTreeMap<Arc<str>, Arc<Tenant>>>,
     credit: Arc<Semaphore>,
+    rates: Rates,
     stopping: AtomicBool,
     /// A trace has ended.
     ended: Notify,
@@ -240,6 +261,7 @@ impl Flow {
             traces: Mutex::default(),
             tenants: Mutex::default(),
             credit,
+            rates: Rates::default(),
             stopping: AtomicBool::new(false),
             ended: Notify::new(),
             tasks: TaskTracker::new(),
@@ -272,6 +294,9 @@ impl Flow {
 
     async fn offer_for(&self, submission: Submission, caller: Option<Caller>) -> Result<Offered, Error> {
         self.check_size(&submission)?;
+        if caller.is_none() {
+            self.shared.check_quota(&submission.origin.tenant)?;
+        }
         let seat = self.shared.seat(&submission.origin.tenant, caller).await?;
         self.enter(submission, seat)
     }
@@ -423,8 +448,10 @@ impl Shared {
         }
         // Whoever is not in use any more makes place: tenants are as many as have traces in flight.
         tenants.retain(|_, tenant| Arc::strong_count(tenant) > 1);
-        let weight = self.config.weights.get(name).copied().unwrap_or(NonZeroU32::MIN);
-        let (edges, credit) = (self.graph.edges().len(), self.config.in_flight_per_tenant);
+        let quota = self.config.quotas.as_ref().and_then(|quotas| quotas.of(name));
+        let weight = self.config.weights.get(name).copied().or(quota.map(|quota| quota.weight)).unwrap_or(NonZeroU32::MIN);
+        let credit = quota.and_then(|quota| quota.in_flight).unwrap_or(self.config.in_flight_per_tenant);
+        let edges = self.graph.edges().len();
         let tenant = Arc::new(Tenant::new(Arc::clone(name), weight, edges, credit));
         if self.stopping.load(Ordering::SeqCst) {
             tenant.credit.close();

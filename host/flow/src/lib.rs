@@ -40,6 +40,7 @@ pub mod metrics;
 mod node;
 pub mod observe;
 mod policy;
+mod quota;
 mod rooms;
 mod router;
 mod schema;
@@ -67,6 +68,7 @@ pub use policy::{
     Backoff, DEFAULT_BACKOFF, DEFAULT_BACKOFF_CAP, DEFAULT_BACKOFF_FACTOR, DEFAULT_RETRIES, DEFAULT_RETRY_ON, DEFAULT_TURNS,
     MAX_RETRY_AFTER, OnFailure, Policy, Validate,
 };
+pub use quota::{Bucket, Quota, Quotas};
 pub use router::{MAX_EXPRESSION_BYTES, RouteKey, Router, Routes, RoutingTable, Rule};
 pub use schema::{
     MAX_CHECK_WORK, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_PATTERNS_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FRAMES, MAX_SCHEMA_LINKS,

@@ -28,6 +28,7 @@ pub(crate) struct Tenant {
     /// How often it is served in a row where others wait too.
     pub(crate) weight: NonZeroU32,
     /// Traces that this tenant may have in flight.
+    pub(crate) max: usize,
     pub(crate) credit: Arc<Semaphore>,
     /// Those that may stand in line for the credit of all tenants.
     turns: Semaphore,
@@ -48,6 +49,7 @@ impl Tenant {
         Self {
             name,
             weight,
+            max: credit,
             credit: Arc::new(Semaphore::new(credit.min(Semaphore::MAX_PERMITS))),
             turns: Semaphore::new(turns.min(Semaphore::MAX_PERMITS)),
             edges: (0..edges).map(|_| Mutex::default()).collect(),

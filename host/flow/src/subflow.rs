@@ -207,7 +207,8 @@ fn refused(name: &str, error: &Error) -> Failure {
     let kind = match error {
         Error::TooLarge { .. } => FailureKind::Exhausted,
         // A subflow waits for no credit.
-        Error::Busy { .. } => FailureKind::Busy,
+        Error::Busy { .. } | Error::RateLimited { .. } => FailureKind::Busy,
+        Error::UnknownTenant(_) => FailureKind::Denied,
         Error::Stopped => FailureKind::Cancelled,
         Error::Duplicate(_) | Error::Journal(_) | Error::Unfit { .. } => FailureKind::Conflict,
     };

@@ -156,7 +156,8 @@ impl Function {
             Request { ctx: &ctx, message: &message, id: &id, parent: parent.as_deref(), attempt, deadline_ms: given.wall_ms };
         let (ended, cpu) = {
             let work = pin!(self.work(live.store(), guest, &request));
-            let mut timed = Timed::new(work, deadline);
+            let turns = self.loaded.core.threads.enter(&ctx.origin().tenant);
+            let mut timed = Timed::new(work, deadline, Some(&turns));
             let ended = (&mut timed).await;
             (ended, timed.busy)
         };

@@ -28,6 +28,7 @@ mod plugin;
 mod pool;
 mod request;
 mod sandbox;
+mod share;
 mod state;
 mod tape;
 mod text;

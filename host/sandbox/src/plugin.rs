@@ -121,7 +121,7 @@ async fn ask(loaded: &Loaded, seed: &str) -> Result<(Vec<NodeSpec>, Vec<ToolSpec
             };
             wasmtime::Result::Ok((nodes, tools))
         });
-        Timed::new(work, deadline).await
+        Timed::new(work, deadline, None).await
     };
     let state = store.data_mut();
     let (stdout, stderr) = state.take_stdio().unwrap_or_default();

@@ -26,6 +26,7 @@ use crate::limits::Limits;
 use crate::link::linker;
 use crate::plugin::Plugin;
 use crate::pool::Room;
+use crate::share::Threads;
 use crate::state::{Identity, State};
 
 /// Live instances at once. Each takes six of the kernel's 65 530 mappings and some 30 KiB, more where the guest uses more.
@@ -72,6 +73,7 @@ pub(crate) struct Core {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<State>,
     pub(crate) room: Arc<Room>,
+    pub(crate) threads: Arc<Threads>,
     _ticker: Ticker,
 }
 
@@ -106,8 +108,9 @@ impl Sandbox {
             }
         });
         let room = Room::new(config.instances.max(1));
+        let threads = Threads::new(config.threads.max(1));
         Ok(Self {
-            core: Arc::new(Core { engine, linker, room, _ticker: ticker }),
+            core: Arc::new(Core { engine, linker, room, threads, _ticker: ticker }),
             runtime: Some(runtime),
             compiling: Arc::new(Semaphore::new(1)),
             compiler: config.compiler,

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::share::Turns;
+
 /// The time `wait` after `now`, or one so far that nothing happens there.
 pub(crate) fn after(now: Instant, wait: Duration) -> Instant {
     now.checked_add(wait).unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()))
@@ -23,12 +25,14 @@ pub(crate) struct Timed<'a, F> {
     deadline: Instant,
     /// Made when the future first waits or yields; most calls end at their first poll.
     timer: Option<Pin<Box<Sleep>>>,
+    /// What it has of the threads; none: it does not share them.
+    turns: Option<&'a Turns>,
     pub(crate) busy: Duration,
 }
 
 impl<'a, F: Future> Timed<'a, F> {
-    pub(crate) fn new(future: Pin<&'a mut F>, deadline: Instant) -> Self {
-        Self { future, deadline, timer: None, busy: Duration::ZERO }
+    pub(crate) fn new(future: Pin<&'a mut F>, deadline: Instant, turns: Option<&'a Turns>) -> Self {
+        Self { future, deadline, timer: None, turns, busy: Duration::ZERO }
     }
 }
 
@@ -37,9 +41,17 @@ impl<F: Future> Future for Timed<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let started = clock::now();
-        let poll = this.future.as_mut().poll(cx);
-        this.busy += clock::now() - started;
+        let (future, busy) = (&mut this.future, &mut this.busy);
+        let mut poll = |cx: &mut Context<'_>| {
+            let started = clock::now();
+            let poll = future.as_mut().poll(cx);
+            *busy += clock::now() - started;
+            poll
+        };
+        let poll = match this.turns {
+            Some(turns) => turns.poll(cx, poll),
+            None => poll(cx),
+        };
         if let Poll::Ready(output) = poll {
             return Poll::Ready(Ok(output));
         }

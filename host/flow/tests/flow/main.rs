@@ -18,6 +18,7 @@ mod notebook;
 mod observers;
 mod policies;
 mod properties;
+mod quotas;
 mod random;
 mod recoveries;
 mod rooms;

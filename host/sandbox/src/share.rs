@@ -1,0 +1,233 @@
+//! Who computes: threads are shared by tenants, so that no tenant ever has all of them while another has something to do.
+//!
+//! A guest is polled for some 100 µs at a time. Where calls of several tenants are under way, at most all threads but one are
+//! polling guests of one tenant; its other guests wait for their turn among themselves. So whoever comes finds a thread that is free,
+//! or will be in a moment. A tenant that is alone has all threads, and nothing is counted then.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// The threads on which guests run.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    /// Guests of one tenant that may be polled at once, beside those of others.
+    most: usize,
+    tenants: Mutex<BTreeMap<Arc<str>, Present>>,
+    /// Tenants with calls under way.
+    present: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Present {
+    share: Arc<Share>,
+    calls: usize,
+}
+
+/// What one tenant has of the threads.
+#[derive(Debug, Default)]
+struct Share {
+    polling: AtomicUsize,
+    waiting: Mutex<Waiting>,
+}
+
+/// Guests that wait for a turn, by a number that grows: whoever came first is the first.
+#[derive(Debug, Default)]
+struct Waiting {
+    last: u64,
+    wakers: BTreeMap<u64, Waker>,
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    threads: Arc<Threads>,
+    tenant: Arc<str>,
+    share: Arc<Share>,
+    /// Its number among those that wait; 0: it does not.
+    number: AtomicU64,
+}
+
+impl Threads {
+    pub(crate) fn new(threads: usize) -> Arc<Self> {
+        Arc::new(Self { most: threads.saturating_sub(1).max(1), tenants: Mutex::default(), present: AtomicUsize::new(0) })
+    }
+
+    /// A call of the tenant begins.
+    pub(crate) fn enter(self: &Arc<Self>, tenant: &Arc<str>) -> Turns {
+        let mut tenants = lock(&self.tenants);
+        let share = match tenants.get_mut(tenant) {
+            Some(present) => {
+                present.calls += 1;
+                Arc::clone(&present.share)
+            }
+            None => {
+                let share = Arc::<Share>::default();
+                tenants.insert(Arc::clone(tenant), Present { share: Arc::clone(&share), calls: 1 });
+                self.present.store(tenants.len(), Ordering::SeqCst);
+                share
+            }
+        };
+        Turns { threads: Arc::clone(self), tenant: Arc::clone(tenant), share, number: AtomicU64::new(0) }
+    }
+
+    fn are_shared(&self) -> bool {
+        self.present.load(Ordering::SeqCst) > 1
+    }
+}
+
+impl Turns {
+    /// Polls a guest if it is its turn; if not, it is woken when it is.
+    pub(crate) fn poll<T>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.leave_line();
+        if !self.threads.are_shared() {
+            return poll(cx);
+        }
+        let turn = self.begin().or_else(|| {
+            self.get_in_line(cx);
+            // Whatever ended before that woke nobody.
+            let turn = self.begin()?;
+            self.leave_line();
+            Some(turn)
+        });
+        if turn.is_none() && self.threads.are_shared() {
+            return Poll::Pending;
+        }
+        // The turn ends with the poll.
+        poll(cx)
+    }
+
+    fn get_in_line(&self, cx: &Context<'_>) {
+        let mut waiting = lock(&self.share.waiting);
+        waiting.last += 1;
+        let number = waiting.last;
+        waiting.wakers.insert(number, cx.waker().clone());
+        self.number.store(number, Ordering::Relaxed);
+    }
+
+    /// False if it was called, or was not in line.
+    fn leave_line(&self) -> bool {
+        let number = self.number.swap(0, Ordering::Relaxed);
+        number != 0 && lock(&self.share.waiting).wakers.remove(&number).is_some()
+    }
+
+    fn begin(&self) -> Option<Turn<'_>> {
+        let most = self.threads.most;
+        let free = |polling: usize| (polling < most).then_some(polling + 1);
+        let begun = self.share.polling.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).is_ok();
+        begun.then_some(Turn(&self.share))
+    }
+}
+
+impl Drop for Turns {
+    fn drop(&mut self) {
+        if self.number.load(Ordering::Relaxed) != 0 && !self.leave_line() {
+            // It was called and did not come: the turn is the next one's.
+            self.share.wake(1);
+        }
+        let mut tenants = lock(&self.threads.tenants);
+        let Some(present) = tenants.get_mut(&self.tenant) else { return };
+        present.calls -= 1;
+        if present.calls > 0 {
+            return;
+        }
+        tenants.remove(&self.tenant);
+        self.threads.present.store(tenants.len(), Ordering::SeqCst);
+        if tenants.len() == 1 {
+            // Whoever is alone waits for nobody.
+            for present in tenants.values() {
+                present.share.wake(usize::MAX);
+            }
+        }
+    }
+}
+
+/// A poll under way.
+struct Turn<'a>(&'a Share);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.polling.fetch_sub(1, Ordering::SeqCst);
+        self.0.wake(1);
+    }
+}
+
+impl Share {
+    fn wake(&self, count: usize) {
+        let woken: Vec<Waker> = {
+            let mut waiting = lock(&self.waiting);
+            std::iter::from_fn(|| waiting.wakers.pop_first()).take(count).map(|(_, waker)| waker).collect()
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Poll;
+
+    use super::Threads;
+
+    /// Polls that overlap are counted; each guest yields many times. `stay`: no tenant goes before the last has done its work.
+    async fn most_at_once(threads: usize, tenants: &[(&str, usize)], stay: bool) -> Vec<usize> {
+        let shared = Threads::new(threads);
+        let staying: Vec<_> = tenants.iter().filter(|_| stay).map(|(tenant, _)| shared.enter(&Arc::from(*tenant))).collect();
+        let mut guests = Vec::new();
+        let counts: Vec<Arc<[AtomicUsize; 2]>> = tenants.iter().map(|_| Arc::default()).collect();
+        for ((tenant, calls), count) in tenants.iter().zip(&counts) {
+            for _ in 0..*calls {
+                let (turns, count) = (shared.enter(&Arc::from(*tenant)), Arc::clone(count));
+                guests.push(tokio::spawn(async move {
+                    for turn in 0..200 {
+                        let mut polled = false;
+                        poll_fn(|cx| {
+                            turns.poll(cx, |cx| {
+                                if std::mem::replace(&mut polled, true) {
+                                    return Poll::Ready(());
+                                }
+                                let now = count[0].fetch_add(1, Ordering::SeqCst) + 1;
+                                count[1].fetch_max(now, Ordering::SeqCst);
+                                // Long enough to overlap with others.
+                                for spin in 0..2000 {
+                                    std::hint::black_box(spin * turn);
+                                }
+                                count[0].fetch_sub(1, Ordering::SeqCst);
+                                cx.waker().wake_by_ref();
+                                Poll::Pending
+                            })
+                        })
+                        .await;
+                    }
+                }));
+            }
+        }
+        for guest in guests {
+            // Nobody waits for ever.
+            tokio::time::timeout(std::time::Duration::from_secs(60), guest).await.expect("it hangs").expect("no guest panics");
+        }
+        drop(staying);
+        assert_eq!(shared.present.load(Ordering::SeqCst), 0);
+        counts.iter().map(|count| count[1].load(Ordering::SeqCst)).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn no_tenant_has_all_threads_beside_another() {
+        for most in most_at_once(4, &[("a", 20), ("b", 20)], true).await {
+            assert!(most <= 3, "{most} of 4 threads");
+        }
+        let most = most_at_once(2, &[("a", 20), ("b", 1), ("c", 5)], true).await;
+        assert!(most.iter().all(|most| *most <= 1), "{most:?}");
+        // The last of them is alone, and others have waited before it was.
+        most_at_once(4, &[("a", 50), ("b", 1)], false).await;
+        most_at_once(4, &[("a", 50)], false).await;
+        most_at_once(1, &[("a", 5), ("b", 5)], false).await;
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use floe_flow::{Budget, End};
 use serde_json::{Value, json};
 
-use crate::support::{attack, lines};
+use crate::support::{Stage, attack, lines};
 
 pub(super) const NODES: &[&str] = &["spin", "slow", "sleep", "slow-write", "recurse", "recurse-frames", "allocate", "panic"];
 
@@ -82,6 +82,19 @@ async fn what_ends_in_time_is_not_ended() {
     attack("sleep", json!(5), |_| {}).await.gave(&[json!(5)]);
     // What a crash in the middle of it means: `a_call_in_doubt_waits_for_a_decision`.
     attack("slow-write", json!(5), |_| {}).await.gave(&[json!(5)]);
+}
+
+/// Together they take longer than one may: the time of each begins when it does.
+#[tokio::test]
+async fn the_time_that_a_call_waits_for_its_turn_is_not_its_own() {
+    let stage = Stage::new("sleep", |setup| setup.limits.wall = SHORT).await;
+    let mut handles = Vec::new();
+    for number in 0..4 {
+        handles.push(stage.submit_as("patient", &format!("turn-{number}"), "attack", json!(150)).await);
+    }
+    for handle in handles {
+        stage.finish(handle).await.gave(&[json!(150)]);
+    }
 }
 
 #[tokio::test]

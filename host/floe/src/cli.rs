@@ -1,5 +1,6 @@
 //! The command line: every argument of every command, with help that teaches.
 
+mod attack;
 mod bench;
 mod journal;
 mod run;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 
 use crate::file::Profile;
 
+pub use attack::AttackArgs;
 pub use bench::{BenchCommand, HopArgs, RuntimeArgs};
 pub use journal::{
     DeadLettersArgs, DecisionArgs, HistoryArgs, JournalArg, PurgeArgs, ReplayArgs, ResolveArgs, RetryArgs, TracesArgs,
@@ -75,6 +77,8 @@ pub enum Command {
     Plugin(PluginCommand),
     /// Print the JSON Schema of a file, for editors
     Schema(SchemaArgs),
+    /// Run hostile components against this installation, and say whether each was contained
+    Attack(AttackArgs),
     /// Measure this machine
     #[command(subcommand)]
     Bench(BenchCommand),

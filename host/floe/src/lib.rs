@@ -33,6 +33,7 @@
 //! ```
 
 pub mod assemble;
+pub mod attack;
 pub mod bench;
 pub mod builder;
 pub mod cli;

@@ -94,7 +94,11 @@ impl From<Profile> for floe_sandbox::Profile {
 impl LimitsConfig {
     /// The profile's limits with these in their place.
     pub fn over(&self, profile: Profile) -> Limits {
-        let default = Limits::profile(profile.into());
+        self.in_place_of(&Limits::profile(profile.into()))
+    }
+
+    /// Other limits with these in their place.
+    pub fn in_place_of(&self, default: &Limits) -> Limits {
         Limits {
             memory: self.memory.map_or(default.memory, |given| given.0),
             fuel: self.fuel.map_or(default.fuel, |given| given.0),

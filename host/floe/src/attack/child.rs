@@ -1,0 +1,264 @@
+//! The process in which cases run: a sandbox as the installation has it, a neighbour, one case after the other.
+//!
+//! It says what it begins and what came of it, a line of JSON each. What it does not live to say is its parent's to conclude.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use floe_flow::{Config, End, Failure, Flow, Graph, Invoke, Kind, Payload, Policy, Schema, Submission, Terminal};
+use floe_sandbox::{Grants, Limits, Plugin, Sandbox};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::corpus::{Case, Place, Run};
+use super::encode::encode;
+use super::neighbour::{Fared, Neighbour};
+use super::process::{Held, confine};
+use super::setting::Setting;
+use crate::file;
+use crate::settings::Settings;
+use crate::{Error, Exit, start};
+
+/// Calls of the neighbour for its figures where it is alone, and that follow an attack at least.
+const ALONE: usize = 1000;
+const AFTER: usize = 10;
+
+/// What the process tells.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Line {
+    /// The neighbour on its own.
+    Alone(Fared),
+    /// A run begins.
+    Begun(String),
+    /// A run is over.
+    Seen(Box<Seen>),
+    /// The case cannot be made, for this reason.
+    Unfit(String),
+}
+
+/// What came of a run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Seen {
+    pub(super) ended: Ended,
+    /// The host's words, as the operator would read them.
+    pub(super) text: String,
+    /// What the plugin says of itself, as far as it could do harm where it is shown.
+    pub(super) unclean: Option<String>,
+    /// Microseconds from the component's bytes to the end of the call.
+    pub(super) took: u64,
+    /// Bytes.
+    pub(super) grown: Option<u64>,
+    pub(super) left_open: usize,
+    /// Why the same plugin did not serve its next caller.
+    pub(super) serves_not: Option<String>,
+    pub(super) neighbour: Fared,
+}
+
+/// How an attack ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ended {
+    /// A limit ended it.
+    Limit {
+        /// Its name.
+        limit: String,
+        used: u64,
+        max: u64,
+    },
+    /// It did not load.
+    Refused(String),
+    /// It failed with a failure of this kind.
+    Failed(String),
+    /// Nothing stopped it.
+    Completed,
+}
+
+/// Runs the cases of these names, or measures the neighbour if there are none.
+pub(super) fn execute(names: &str, cases: &[Case], setting: &Setting, settings: &Settings) -> Result<Exit, Error> {
+    let sandbox = start::sandbox(settings)?;
+    start::runtime()?.block_on(async {
+        let neighbour = Neighbour::start(&sandbox).await?;
+        confine().map_err(Error::wrong)?;
+        neighbour.fared(Instant::now(), AFTER).await;
+        if names.is_empty() {
+            check(&setting.limits, &sandbox).await?;
+            tell(&Line::Alone(neighbour.fared(Instant::now(), ALONE).await))?;
+            return Ok(Exit::Completed);
+        }
+        for name in names.split(',') {
+            let run = cases.iter().flat_map(Case::runs).find(|run| run.name() == name);
+            let run = run.ok_or_else(|| Error::wrong(format!("there is no case `{name}`")))?;
+            let attack = Attack { run, limits: setting.of_case(run.case)?, grants: grants(run.case)?, sandbox: &sandbox };
+            tell(&Line::Begun(name.to_owned()))?;
+            tell(&match encode(run) {
+                Ok(bytes) => Line::Seen(Box::new(attack.watch(&bytes, &neighbour).await)),
+                Err(why) => Line::Unfit(why),
+            })?;
+        }
+        Ok(Exit::Completed)
+    })
+}
+
+/// Limits beyond what a host takes are no limits to attack.
+async fn check(limits: &Limits, sandbox: &Sandbox) -> Result<(), Error> {
+    match sandbox.load("attack", &[], &Grants::default(), limits).await {
+        Err(error) if matches!(error.reason(), floe_sandbox::Error::LimitTooHigh { .. }) => {
+            Err(Error::wrong(error.reason().to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn tell(line: &Line) -> Result<(), Error> {
+    let line = serde_json::to_string(line).map_err(std::io::Error::from)?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+/// What these lines of a flow file would grant.
+fn grants(case: &Case) -> Result<Grants, Error> {
+    let Some(grants) = case.grants else { return Ok(Grants::default()) };
+    let grants: Result<file::GrantsConfig, _> = serde_saphyr::from_str(grants);
+    Ok(grants.map_err(|error| Error::wrong(format!("tests/attack/{}.wat: grants: {error}", case.name)))?.rights())
+}
+
+struct Attack<'a> {
+    run: Run<'a>,
+    limits: Limits,
+    grants: Grants,
+    sandbox: &'a Sandbox,
+}
+
+impl Attack<'_> {
+    /// Attacks, and looks at everything around it.
+    async fn watch(&self, bytes: &[u8], neighbour: &Neighbour) -> Seen {
+        let held = Held::now();
+        let started = Instant::now();
+        let loaded = self.sandbox.load("attack", bytes, &self.grants, &self.limits).await;
+        let (ended, text) = match &loaded {
+            Ok(plugin) => self.call(plugin).await,
+            Err(error) => (ended_at_load(error), error.to_string()),
+        };
+        let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let serves_not = match &loaded {
+            Ok(plugin) => self.serves_not(plugin).await,
+            Err(_) => None,
+        };
+        let unclean = loaded.as_ref().ok().and_then(unclean);
+        drop(loaded);
+        let neighbour = neighbour.fared(started, AFTER).await;
+        Seen { ended, text, unclean, took, grown: held.grown(), left_open: held.left_open(), serves_not, neighbour }
+    }
+
+    /// Calls the node or the tool under attack, if the plugin has them.
+    async fn call(&self, plugin: &Plugin) -> (Ended, String) {
+        // Whoever makes a flow of it does this first.
+        for spec in &plugin.nodes {
+            for schema in [&spec.input, &spec.output, &spec.config].into_iter().flatten() {
+                if let Err(error) = Schema::compile(schema) {
+                    return (Ended::Refused("schema".to_owned()), error.to_string());
+                }
+            }
+        }
+        match self.invoke(plugin, "attack") {
+            Some(invoke) => {
+                let (_, terminal) = self.submit(invoke, schema(plugin, "attack"), "attacker").await;
+                let text = terminal.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
+                (ended(&terminal), text)
+            }
+            None => (Ended::Completed, String::new()),
+        }
+    }
+
+    /// Another tenant's call of the same plugin.
+    async fn serves_not(&self, plugin: &Plugin) -> Option<String> {
+        let invoke = self.invoke(plugin, "good")?;
+        let (outputs, terminal) = self.submit(invoke, None, "other").await;
+        let is_good = terminal.end == End::Completed && outputs.len() == 1 && outputs[0].text() == "1";
+        (!is_good).then(|| format!("{terminal:?}"))
+    }
+
+    fn invoke(&self, plugin: &Plugin, member: &str) -> Option<Arc<dyn Invoke>> {
+        let none = Payload::from(json!({}));
+        match self.run.place {
+            Place::Call | Place::Tools => plugin.tool(member, &none, &none, 1).ok(),
+            _ => plugin.node(member, &none, 1).ok(),
+        }
+    }
+
+    async fn submit(&self, invoke: Arc<dyn Invoke>, input: Option<Schema>, tenant: &str) -> (Vec<Payload>, Terminal) {
+        let mut graph = Graph::builder("attack");
+        graph.node("attack", Kind::Run { invoke, input, output: None, repeatable: true }, Policy::with_concurrency(1));
+        let graph = graph.build().expect("one node alone is a graph");
+        let flow = Flow::start(graph, Config { compute: self.sandbox.handle().clone(), ..Config::on_current_runtime() });
+        let handle = flow.submit(Submission::new("attack-trace", tenant, Payload::from(json!(null)))).await;
+        handle.expect("a new flow takes a submission").finish().await
+    }
+}
+
+/// What a node says that it takes.
+fn schema(plugin: &Plugin, node: &str) -> Option<Schema> {
+    let spec = plugin.nodes.iter().find(|spec| spec.name == node)?;
+    Schema::compile(spec.input.as_ref()?).ok()
+}
+
+/// A description, a tag or a name with something in it that is no text.
+fn unclean(plugin: &Plugin) -> Option<String> {
+    let nodes = plugin.nodes.iter().flat_map(|node| [&node.name, &node.description].into_iter().chain(&node.tags));
+    let tools = plugin.tools.iter().flat_map(|tool| [&tool.name, &tool.description].into_iter().chain(&tool.tags));
+    nodes.chain(tools).find(|text| !is_clean(text)).cloned()
+}
+
+/// Whether a text does nothing to a terminal or to its neighbours.
+pub(super) fn is_clean(text: &str) -> bool {
+    let moves = |char| matches!(char, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    !text.chars().any(|char| moves(char) || (char.is_control() && char != '\n' && char != '\t'))
+}
+
+fn ended(terminal: &Terminal) -> Ended {
+    match &terminal.error {
+        None => Ended::Completed,
+        Some(error) => failed(&error.code, error.detail.as_ref()),
+    }
+}
+
+fn ended_at_load(error: &floe_sandbox::Error) -> Ended {
+    use floe_sandbox::Error as Refusal;
+
+    let reason = match error.reason() {
+        Refusal::Limit { limit, used, max, .. } => return Ended::Limit { limit: (*limit).to_owned(), used: *used, max: *max },
+        Refusal::CompileTimeout { limit, .. } => {
+            let max = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            return Ended::Limit { limit: "compile".to_owned(), used: max, max };
+        }
+        Refusal::CompileMemory { limit, .. } => {
+            return Ended::Limit { limit: "compile_memory".to_owned(), used: *limit, max: *limit };
+        }
+        Refusal::Compiler(_) => "compiler",
+        Refusal::Describe(Failure { kind, detail, .. }) => return failed(kind.code(), detail.as_ref()),
+        Refusal::NotAComponent { .. } => "not-a-component",
+        Refusal::Damaged { .. } => "damaged",
+        Refusal::Contract { .. } => "contract",
+        Refusal::NoExport { .. } => "no-export",
+        Refusal::NotGranted { .. } => "not-granted",
+        Refusal::NotAvailable { .. } => "not-available",
+        Refusal::UnknownImport { .. } => "unknown-import",
+        Refusal::Compile(_) => "does-not-compile",
+        Refusal::Interface { .. } => "interface",
+        Refusal::Description(_) => "description",
+        _ => "other",
+    };
+    Ended::Refused(reason.to_owned())
+}
+
+fn failed(code: &str, detail: Option<&Value>) -> Ended {
+    let of = |name: &str| detail?.get(name);
+    let number = |name: &str| of(name).and_then(Value::as_u64);
+    match (of("limit").and_then(Value::as_str), number("used"), number("max")) {
+        (Some(limit), Some(used), Some(max)) => Ended::Limit { limit: limit.to_owned(), used, max },
+        _ => Ended::Failed(code.to_owned()),
+    }
+}

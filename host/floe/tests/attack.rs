@@ -1,0 +1,174 @@
+//! `floe attack` as a shell sees it: every hostile component is contained, and the suite fails where a limit is not one.
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use expect_test::expect;
+use serde_json::{Value, json};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn attack(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+    command.arg("attack").args(args).current_dir(root()).env("NO_COLOR", "1");
+    command.output().unwrap()
+}
+
+fn asked(args: &[&str]) -> (Option<i32>, Value) {
+    let output = attack(&[args, &["--json"]].concat());
+    let report = serde_json::from_slice(&output.stdout);
+    (output.status.code(), report.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr))))
+}
+
+#[test]
+fn every_attack_is_contained() {
+    let (code, report) = asked(&[]);
+    let runs = report["runs"].as_array().unwrap();
+    let not: Vec<&Value> = runs.iter().filter(|run| run["contained"] != true || run["findings"] != json!([])).collect();
+    assert!(not.is_empty(), "{not:#?}");
+    assert_eq!(
+        (code, report["contained"].as_u64(), report["total"].as_u64()),
+        (Some(0), Some(runs.len() as u64), Some(runs.len() as u64))
+    );
+    assert!(runs.len() >= 100, "{}", runs.len());
+    for run in runs {
+        assert!(run["held"] != "" && run["neighbour"]["calls"].as_u64() >= Some(10), "{run}");
+    }
+    // Each was started from the list, once.
+    let name = |run: &Value| format!("{}/{}", run["case"].as_str().unwrap(), run["place"].as_str().unwrap());
+    let listed: Vec<String> = asked(&["--list"]).1.as_array().unwrap().iter().map(name).collect();
+    assert_eq!(runs.iter().map(name).collect::<Vec<_>>(), listed);
+}
+
+/// One limit raised to absurdity, and the case that needs it says so; the others go on.
+#[test]
+fn a_limit_that_is_none_is_found() {
+    for (limits, case, finding) in [
+        (&["fuel=1e18", "wall=2s"][..], "spin/handle", "expected: limit fuel; it ended with: limit wall, 2000 of 2000"),
+        (&["memory=1GiB"], "grow-memory/call", "the process grew by "),
+        (&["log_lines=1000000"], "log-flood/handle", "lines in the log: 10000, more than 404"),
+        (&["stdio=1GiB"], "print-flood/call", "bytes in the log: "),
+        (&["resources=1000000"], "pollables/describe", "expected: limit resources; it ended with: limit handles, 1001 of 1000"),
+        (&["module=1GiB"], "many-bytes/load", "expected: limit module; "),
+    ] {
+        let limits = limits.iter().flat_map(|limit| ["--limit", limit]);
+        let args: Vec<&str> = limits.chain(["--only", case, "--only", "trap/handle"]).collect();
+        let (code, report) = asked(&args);
+        assert_eq!((code, &report["contained"], &report["total"]), (Some(1), &Value::from(1), &Value::from(2)), "{report:#}");
+        let runs = report["runs"].as_array().unwrap();
+        let found = runs.iter().find(|run| run["contained"] == false).unwrap();
+        let (name, place) = case.split_once('/').unwrap();
+        assert_eq!((&found["case"], &found["place"]), (&Value::from(name), &Value::from(place)));
+        let findings = found["findings"].as_array().unwrap();
+        assert!(findings.iter().any(|found| found.as_str().unwrap().starts_with(finding)), "{found:#}");
+    }
+    // As people see it.
+    let output = attack(&["--limit", "handles=1000000", "--only", "many-handles"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let last = said.lines().last().unwrap();
+    let expected = "not contained: many-handles/load: limit handles is 1000000, more than 10 times the profile's 1000";
+    assert_eq!((output.status.code(), last), (Some(1), expected), "{said}");
+    assert!(said.contains("\n0 of 1 contained\n"), "{said}");
+}
+
+/// A configuration that is stricter than usual is no finding.
+#[test]
+fn a_stricter_limit_may_come_first() {
+    let (code, report) =
+        asked(&["--limit", "wall=50ms", "--limit", "fuel=1e9", "--only", "bulk-table/handle", "--only", "spin/call"]);
+    assert_eq!(code, Some(0), "{report:#}");
+}
+
+#[test]
+fn the_limits_of_a_flows_plugin_are_attacked() {
+    let dir = tempfile::tempdir().unwrap();
+    let flow = "floe: 1\nname: f\nplugins:\n  a: { source: a.wasm, limits: { log_lines: 3 } }\n  b: { source: b.wasm, limits: { log_lines: 5000 } }\nnodes: { n: { run: a/x } }\n";
+    let path = dir.path().join("flow.yaml");
+    fs::write(&path, flow).unwrap();
+    let path = path.to_str().unwrap();
+    let (code, report) = asked(&[path, "--plugin", "a", "--only", "log-flood/handle"]);
+    assert_eq!((code, report["runs"][0]["held"].as_str()), (Some(0), Some("cut log_lines, 4 lines shown")), "{report:#}");
+    let (code, report) = asked(&[path, "--plugin", "b", "--only", "log-flood/handle"]);
+    assert_eq!(code, Some(1), "{report:#}");
+}
+
+#[test]
+fn wrong_calls_are_told_what_is_right() {
+    let mut said = String::new();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("flow.yaml");
+    fs::write(&path, "floe: 1\nname: f\nplugins: { a: { source: a.wasm }, b: { source: b.wasm } }\nnodes: { n: { run: a/x } }\n")
+        .unwrap();
+    let path = path.to_str().unwrap();
+    for args in [
+        &["--only", "no-such-case"][..],
+        &["--limit", "fule=1"],
+        &["--limit", "fuel"],
+        &["--limit", "memory=lots"],
+        &["--limit", "memory=2GiB", "--only", "spin"],
+        &[path],
+        &[path, "--plugin", "c"],
+    ] {
+        let output = attack(args);
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{args:?}");
+        said += &String::from_utf8(output.stderr).unwrap();
+    }
+    expect![[r#"
+        error: there is no case `no-such-case`
+          help: `floe attack --list` shows them; a name is CASE or CASE/PLACE, with * as you like
+        error: --limit fule=1: unknown field `fule`, expected one of memory, fuel, wall, table_elements, tables, memories, instances, hostcall, handles, resources, random, stdio, log_lines, log_line, chunk, emits, emit, result, host_calls, module, functions, imports, nested, compile
+        error: --limit fuel: write NAME=VALUE, as in fuel=1e12 or memory=1GiB
+        error: --limit memory=lots: `lots` is no size; write a number and a unit: 512KiB, 64MiB, 1GiB, 1MB
+        error: `plugins.attack.limits.memory` is 2147483648, but this host takes at most 1073741824
+        error: the flow has several plugins: `a`, `b`
+          help: name one with --plugin
+        error: the flow has no plugin `c`; it has `a`, `b`
+    "#]].assert_eq(&said);
+}
+
+/// What of them is no case is not contained.
+#[test]
+fn every_file_is_in_the_program() {
+    let (_, list) = asked(&["--list"]);
+    let listed: BTreeSet<String> = list.as_array().unwrap().iter().map(|run| run["case"].as_str().unwrap().to_owned()).collect();
+    let files = fs::read_dir(root().join("tests/attack")).unwrap().map(|entry| entry.unwrap().path());
+    let wat = files.filter(|path| path.extension().is_some_and(|extension| extension == "wat"));
+    let there: BTreeSet<String> = wat.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    assert_eq!(listed, there);
+}
+
+/// Every pitfall has a case, or a test that exists, or says why it has neither.
+#[test]
+fn every_pitfall_is_shown() {
+    let (_, list) = asked(&["--list"]);
+    let numbers = list.as_array().unwrap().iter().flat_map(|run| run["spec"].as_array().unwrap());
+    let with_cases: BTreeSet<u64> = numbers.map(|number| number.as_u64().unwrap()).collect();
+    let tests = ["tests/hostile", "host/sandbox/tests"].map(|folder| sources(&root().join(folder))).concat();
+    let table = fs::read_to_string(root().join("tests/attack/README.md")).unwrap();
+    let mut next = 1;
+    for line in table.lines() {
+        let cells: Vec<&str> = line.trim_matches(['|', ' ']).split(" | ").collect();
+        let &[number, _, shown] = cells.as_slice() else { continue };
+        let Ok(number) = number.parse::<u64>() else { continue };
+        assert_eq!(number, next, "{line}");
+        next += 1;
+        assert_eq!(shown.starts_with("cases"), with_cases.contains(&number), "{line}");
+        let named: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        for test in &named {
+            assert!(tests.contains(&format!("fn {test}(")), "there is no test `{test}`");
+        }
+        assert!(shown.starts_with("cases") || !named.is_empty() || shown.starts_with("Does not apply: "), "{line}");
+    }
+    assert_eq!(next, 47);
+}
+
+/// All Rust below a folder, in one text.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { sources(&path) } else { fs::read_to_string(path).unwrap() }).collect()
+}

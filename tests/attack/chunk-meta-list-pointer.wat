@@ -1,0 +1,9 @@
+;; tries: to send a piece with a list of keys that lies beyond its memory
+;; places: handle
+;; holds: fault
+;; imports: emit.chunk
+;; spec: 18 19
+
+(func $attack
+  (call $emit.chunk (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 364) (i32.const 1) (i32.const 0) (i32.const -65536) (i32.const 4)
+    (i32.const 0) (i32.const 0) (i32.const 1024)))

@@ -1,0 +1,8 @@
+;; tries: to have a node with a name of a gigabyte
+;; places: describe
+;; holds: fault
+;; spec: 17 18
+
+(func $attack (global.set $specs (i32.const 1024)))
+(data (i32.const 1024) "\08\04\00\00\01\00\00\00")
+(data (i32.const 1032) "\00\08\00\00\00\00\00\40")

@@ -1,0 +1,10 @@
+;; tries: to have two nodes of one name
+;; places: describe
+;; holds: refused description
+;; spec: 21
+
+(func $attack (global.set $specs (i32.const 1024)))
+(data (i32.const 1024) "\08\04\00\00\02\00\00\00")
+(data (i32.const 1032) "\00\08\00\00\03\00\00\00")
+(data (i32.const 1108) "\00\08\00\00\03\00\00\00")
+(data (i32.const 2048) "one")

@@ -1,0 +1,7 @@
+;; tries: to have real randomness
+;; places: load
+;; holds: refused not-granted
+;; form: whole
+;; spec: 40 45
+
+(component (import "floe:capability/random@0.0.1" (instance)))

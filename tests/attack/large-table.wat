@@ -1,0 +1,7 @@
+;; tries: to begin with more table elements than it may have
+;; places: start
+;; holds: limit table_elements
+;; spec: 10
+
+(table 20000 funcref)
+(func $attack)

@@ -1,0 +1,7 @@
+;; tries: to have a megabyte of cheap randomness made
+;; places: handle
+;; holds: limit random
+;; imports: insecure.bytes
+;; spec: 13
+
+(func $attack (call $insecure.bytes (i64.const 1048576) (i32.const 1024)))

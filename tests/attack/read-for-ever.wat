@@ -1,0 +1,8 @@
+;; tries: to wait for input
+;; places: handle call
+;; holds: completes
+;; imports: stdin input.blocking-read
+;; with: wall=200ms
+;; spec: 1
+
+(func $attack (call $input.blocking-read (call $stdin) (i64.const 1000) (i32.const 1024)))

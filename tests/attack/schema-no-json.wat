@@ -1,0 +1,10 @@
+;; tries: to have a schema that is not JSON
+;; places: describe
+;; holds: refused description
+;; spec: 17
+
+(func $attack (global.set $specs (i32.const 1024)))
+(data (i32.const 1024) "\08\04\00\00\02\00\00\00")
+(data (i32.const 1032) "\60\01\00\00\06\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\00\08\00\00\03\00\00\00")
+(data (i32.const 1108) "\66\01\00\00\04\00\00\00")
+(data (i32.const 2048) "{,}")

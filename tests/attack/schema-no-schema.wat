@@ -1,0 +1,10 @@
+;; tries: to have a schema that is none
+;; places: describe
+;; holds: refused schema
+;; spec: 17
+
+(func $attack (global.set $specs (i32.const 1024)))
+(data (i32.const 1024) "\08\04\00\00\02\00\00\00")
+(data (i32.const 1032) "\60\01\00\00\06\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\00\08\00\00\0b\00\00\00")
+(data (i32.const 1108) "\66\01\00\00\04\00\00\00")
+(data (i32.const 2048) "{\22type\22: 7}")

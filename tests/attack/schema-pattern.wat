@@ -1,0 +1,10 @@
+;; tries: to have a pattern of ten million states
+;; places: describe
+;; holds: refused schema
+;; spec: 17
+
+(func $attack (global.set $specs (i32.const 1024)))
+(data (i32.const 1024) "\08\04\00\00\02\00\00\00")
+(data (i32.const 1032) "\60\01\00\00\06\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\00\08\00\00\30\00\00\00")
+(data (i32.const 1108) "\66\01\00\00\04\00\00\00")
+(data (i32.const 2048) "{\22pattern\22:\22(((a{1,100}){1,100}){1,100}){1,10}\22}")

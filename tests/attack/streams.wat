@@ -1,0 +1,7 @@
+;; tries: to have streams without an end
+;; places: describe handle call
+;; holds: limit resources
+;; imports: stdout
+;; spec: 13
+
+(func $attack (loop $more (drop (call $stdout)) (br $more)))

@@ -1,0 +1,10 @@
+;; tries: to give the name of a flow with a lone surrogate
+;; places: handle call
+;; holds: fault
+;; imports: subflow.call
+;; grants: { subflow: [inner] }
+;; spec: 17 18
+
+(func $attack
+  (call $subflow.call (i32.const 2048) (i32.const 3) (i32.const 364) (i32.const 1) (i32.const 1024)))
+(data (i32.const 2048) "\ed\a0\80")

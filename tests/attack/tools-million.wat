@@ -1,0 +1,9 @@
+;; tries: to have half a million tools
+;; places: tools
+;; holds: limit hostcall
+;; spec: 17 19
+
+(func $attack
+  (call $reach (i32.const 42000000))
+  (global.set $tools (i32.const 1024)))
+(data (i32.const 1024) "\00\00\01\00\20\a1\07\00")

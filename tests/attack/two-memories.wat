@@ -1,0 +1,8 @@
+;; tries: to have twice the memory by having two memories
+;; places: start
+;; holds: limit memory
+;; spec: 10
+
+(memory $one 600)
+(memory $two 600)
+(func $attack)

@@ -1,0 +1,12 @@
+;; tries: to export a function of the contract as one of another type
+;; places: load
+;; holds: fault
+;; form: whole
+;; spec: 40
+
+(component
+  (core module $code (func (export "f")))
+  (core instance $core (instantiate $code))
+  (func $describe (canon lift (core func $core "f")))
+  (instance $node (export "describe" (func $describe)) (export "handle" (func $describe)))
+  (export "floe:plugin/node@0.1.0" (instance $node)))

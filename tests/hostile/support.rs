@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use floe_flow::{Budget, Config, End, Flow, Graph, Handle, Invoke, Item, Outcome, Output, Payload, Policy, Submission, native};
-use floe_sandbox::{Compiler, Grants, Limits, Plugin, Profile, Sandbox};
+use floe_sandbox::{Grants, Limits, Plugin, Profile, Sandbox};
 use serde_json::{Value, json};
 
 pub(crate) use self::log::lines;
@@ -55,7 +55,7 @@ pub(crate) fn limits() -> Limits {
 pub(crate) fn sandbox(threads: usize, instances: u32) -> Sandbox {
     log::start();
     let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hostile");
-    Sandbox::new(floe_sandbox::Config { threads, cache: Some(cache), instances, compiler: Compiler::InProcess }).unwrap()
+    Sandbox::new(floe_sandbox::Config { cache: Some(cache), instances, ..floe_sandbox::Config::new(threads) }).unwrap()
 }
 
 /// Loads a guest without grants.

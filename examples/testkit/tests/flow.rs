@@ -36,9 +36,7 @@ async fn a_discount_is_tried_again() {
 /// A sandbox, and this crate's flow file with its plugins.
 async fn flow_file() -> (Sandbox, Graph) {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
-    let sandbox =
-        Sandbox::new(Config { threads: 1, cache: Some(cache), instances: 4, compiler: floe::sandbox::Compiler::InProcess })
-            .unwrap();
+    let sandbox = Sandbox::new(Config { cache: Some(cache), instances: 4, ..Config::new(1) }).unwrap();
     // Elsewhere `floe build` has built the plugin, and there is nothing to set.
     let sets = [format!("plugins.cookbook.source={}", floe_tests::COOKBOOK)];
     let graph = graph(Path::new(env!("CARGO_MANIFEST_DIR")), &sets, &sandbox).await.unwrap();

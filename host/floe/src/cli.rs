@@ -231,6 +231,8 @@ pub enum PluginCommand {
     Inspect(InspectArgs),
     /// Call one node or tool of a plugin and show what it gave and used
     Call(CallArgs),
+    /// Show what a flow's plugins ask for, what they are granted, what tenants' ceilings let them have, and what is missing
+    Check(CheckArgs),
 }
 
 /// Arguments of `floe plugin inspect`.
@@ -243,6 +245,29 @@ pub struct InspectArgs {
     /// The limits that suit the plugin's language
     #[arg(long, value_name = "PROFILE", value_enum, default_value_t = Profile::Rust)]
     pub profile: Profile,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `floe plugin check`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  floe plugin check examples/speeches\n  floe plugin check flow.yaml --tenants tenants.yaml --tenant acme --json\n\nExit codes: 0 every plugin has what it asks for, 1 something is missing."
+)]
+pub struct CheckArgs {
+    /// The flow: a flow file, or a folder with a `flow.yaml`
+    #[arg(value_name = "FLOW")]
+    pub flow: PathBuf,
+    /// The file of tenants
+    #[arg(long, value_name = "FILE")]
+    pub tenants: Option<PathBuf>,
+    /// Only this tenant of it
+    #[arg(long, value_name = "TENANT", requires = "tenants")]
+    pub tenant: Option<String>,
+    /// Put another value into the flow file first; VALUE is YAML. May be given more than once
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -286,6 +311,7 @@ pub struct SchemaArgs {
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
   floe schema flow > flow.schema.json
+  floe schema tenants > tenants.schema.json
 and at the top of a flow file, for editors with the YAML language server:
   # yaml-language-server: $schema=flow.schema.json";
 
@@ -294,6 +320,8 @@ and at the top of a flow file, for editors with the YAML language server:
 pub enum SchemaOf {
     /// The flow file.
     Flow,
+    /// The file of tenants.
+    Tenants,
 }
 
 /// Arguments of `floe doctor`.

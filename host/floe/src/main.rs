@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use floe::cli::{BenchCommand, Cli, Command, PluginCommand};
 use floe::settings::{Settings, this_program};
-use floe::{Error, Exit, attack, bench, builder, doctor, export, history, new, plugin, replay, run, schema, validate, viz};
+use floe::{
+    Error, Exit, attack, bench, builder, check, doctor, export, history, new, plugin, replay, run, schema, validate, viz,
+};
 use tokio::time::Instant;
 
 fn main() -> ExitCode {
@@ -67,6 +69,7 @@ fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Err
         Command::Purge(args) => history::purge(args),
         Command::Plugin(PluginCommand::Inspect(args)) => plugin::inspect_file(args, settings),
         Command::Plugin(PluginCommand::Call(args)) => plugin::call(args, settings),
+        Command::Plugin(PluginCommand::Check(args)) => check::execute(args),
         Command::Attack(args) => attack::execute(args, settings),
         Command::Bench(BenchCommand::Hop(args)) => bench::hop(args, settings),
         Command::Bench(BenchCommand::Runtime(args)) => bench::runtime(args, settings),

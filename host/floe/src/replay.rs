@@ -105,7 +105,7 @@ impl Kept {
     async fn replay(self, args: &ReplayArgs, settings: &Settings, entries: Vec<Entry>) -> Result<Exit, Error> {
         let Self { info, components, chain } = self;
         let file = flow_file(&info)?;
-        let sandbox = start::sandbox(settings)?;
+        let sandbox = start::sandbox(settings, None)?;
         let assembled = assemble::assemble_from(&file, &sandbox, settings.cores.get(), &components).await?;
         let outer = Flow::start(assembled.graph, unbounded(start::config(&file, &sandbox)));
         let (flow, part, within) = inner(&outer, &file, &chain)?;

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::cli::{ProcessArgs, ResumeArgs, RunArgs};
 use crate::export::Endpoint;
-use crate::file;
+use crate::file::{self, TenantsFile};
 use crate::settings::Settings;
 use crate::{Error, Exit, assemble, builder, export, start};
 
@@ -111,11 +111,18 @@ impl Plan {
     fn run(&self, settings: &Settings, started: Instant) -> Result<Exit, Error> {
         self.check_files()?;
         self.check_weights()?;
-        let sandbox = start::sandbox(settings)?;
-        start::runtime()?.block_on(self.run_on(&sandbox, settings, started))
+        let tenants = self.process.tenants.as_deref().map(TenantsFile::load).transpose()?;
+        let sandbox = start::sandbox(settings, tenants.as_ref())?;
+        start::runtime()?.block_on(self.run_on(&sandbox, tenants.as_ref(), settings, started))
     }
 
-    async fn run_on(&self, sandbox: &Sandbox, settings: &Settings, started: Instant) -> Result<Exit, Error> {
+    async fn run_on(
+        &self,
+        sandbox: &Sandbox,
+        tenants: Option<&TenantsFile>,
+        settings: &Settings,
+        started: Instant,
+    ) -> Result<Exit, Error> {
         let endpoint = match self.process.metrics {
             Some(address) => Some(export::endpoint(address).await?),
             None => None,
@@ -134,7 +141,8 @@ impl Plan {
             Some(endpoint) => Arc::new(Several::new(vec![Arc::clone(&watch) as _, endpoint.observer()])),
             None => Arc::clone(&watch) as _,
         };
-        let config = self.config(sandbox, observer, durable.as_deref());
+        let mut config = self.config(sandbox, observer, durable.as_deref());
+        config.quotas = tenants.map(|tenants| Arc::new(tenants.quotas()));
         let lines = self.lines(durable.as_deref(), config.budget.payload)?;
         let output = Output::open(self.output.as_deref(), durable.as_ref())?;
         let serving = endpoint.map(Endpoint::serve).transpose()?;
@@ -323,35 +331,46 @@ impl Run {
     async fn submit(&mut self, line: Line, permit: OwnedSemaphorePermit) {
         let reader = self.reader(line.number);
         let Line { trace, cursor, number, request } = line;
-        match request {
-            Ok(submission) => {
-                let offered = self.flow.offer(submission).await;
-                self.traces.spawn(async move {
-                    let _permit = permit;
-                    let accepted = match offered {
-                        Ok(offered) => offered.accepted().await,
-                        Err(error) => Err(error),
-                    };
-                    reader.accepted(&trace, accepted).await.unwrap_or_else(|ended| ended)
-                });
+        let submission = match request {
+            Ok(submission) => submission,
+            Err(message) => return self.refuse(reader, trace, cursor, refusal("invalid-input", message), permit),
+        };
+        let offered = match self.flow.offer(submission).await {
+            Err(error @ floe_flow::Error::RateLimited { retry_after, .. }) => {
+                let detail = serde_json::json!({ "retry_after_ms": u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX) });
+                let error = TraceError { detail: Some(detail), ..refusal("rate_limited", format!("line {number}: {error}")) };
+                return self.refuse(reader, trace, cursor, error, permit);
             }
-            Err(message) => {
-                let error = TraceError { code: "invalid-input".to_owned(), message, node: None, attempt: None, detail: None };
-                let refused = self.durable.as_ref().map(|durable| durable.refuse(&trace, &self.tenant, cursor, &error));
-                self.traces.spawn(async move {
-                    let _permit = permit;
-                    if let Some(refused) = refused {
-                        match refused.await {
-                            Ok(()) => {}
-                            Err(JournalError::Duplicate(_)) => return Ended::Before,
-                            Err(error) => return Ended::Lost(error.to_string()),
-                        }
-                    }
-                    let written = reader.lines.refused(&trace, number, &error).await;
-                    written.map_or_else(Ended::from, |()| Ended::As(End::Failed))
-                });
+            Err(error @ floe_flow::Error::UnknownTenant(_)) => {
+                return self.refuse(reader, trace, cursor, refusal("denied", format!("line {number}: {error}")), permit);
             }
-        }
+            offered => offered,
+        };
+        self.traces.spawn(async move {
+            let _permit = permit;
+            let accepted = match offered {
+                Ok(offered) => offered.accepted().await,
+                Err(error) => Err(error),
+            };
+            reader.accepted(&trace, accepted).await.unwrap_or_else(|ended| ended)
+        });
+    }
+
+    /// Says that a line is not taken on. With a journal it is known there, so that it is refused once.
+    fn refuse(&mut self, reader: Reader, trace: Arc<str>, cursor: Cursor, error: TraceError, permit: OwnedSemaphorePermit) {
+        let refused = self.durable.as_ref().map(|durable| durable.refuse(&trace, &self.tenant, cursor, &error));
+        self.traces.spawn(async move {
+            let _permit = permit;
+            if let Some(refused) = refused {
+                match refused.await {
+                    Ok(()) => {}
+                    Err(JournalError::Duplicate(_)) => return Ended::Before,
+                    Err(error) => return Ended::Lost(error.to_string()),
+                }
+            }
+            let written = reader.lines.refused(&trace, reader.line, &error).await;
+            written.map_or_else(Ended::from, |()| Ended::As(End::Failed))
+        });
     }
 
     /// Takes up a trace that another process began.
@@ -434,4 +453,8 @@ async fn next_line(
     lines: &mut Receiver<std::io::Result<Line>>,
 ) -> (OwnedSemaphorePermit, Option<std::io::Result<Line>>) {
     (permit(in_flight).await, lines.recv().await)
+}
+
+fn refusal(code: &str, message: String) -> TraceError {
+    TraceError { code: code.to_owned(), message, node: None, attempt: None, detail: None }
 }

@@ -2,16 +2,18 @@
 
 use std::io::Write;
 
+use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::cli::{SchemaArgs, SchemaOf};
-use crate::file::FlowFile;
+use crate::file::{FlowFile, TenantsFile};
 use crate::{Error, Exit};
 
 /// Prints a schema on standard output.
 pub fn execute(args: &SchemaArgs) -> Result<Exit, Error> {
     let schema = match args.of {
         SchemaOf::Flow => flow(),
+        SchemaOf::Tenants => of::<TenantsFile>(),
     };
     writeln!(std::io::stdout().lock(), "{schema:#}")?;
     Ok(Exit::Completed)
@@ -19,7 +21,11 @@ pub fn execute(args: &SchemaArgs) -> Result<Exit, Error> {
 
 /// The JSON Schema (2020-12) of the flow file.
 pub fn flow() -> Value {
-    let mut schema = schemars::schema_for!(FlowFile).to_value();
+    of::<FlowFile>()
+}
+
+fn of<T: JsonSchema>() -> Value {
+    let mut schema = schemars::schema_for!(T).to_value();
     bound(&mut schema);
     schema
 }

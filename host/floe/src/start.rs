@@ -5,16 +5,16 @@ use floe_sandbox::Sandbox;
 use tokio::runtime::Handle;
 
 use crate::Error;
-use crate::file::Flow;
+use crate::file::{Flow, TenantsFile};
 use crate::settings::Settings;
 
-/// The sandbox that suits this machine.
-pub fn sandbox(settings: &Settings) -> Result<Sandbox, Error> {
+/// The sandbox that suits this machine, with the ceilings of its tenants, if there is a file of them.
+pub fn sandbox(settings: &Settings, tenants: Option<&TenantsFile>) -> Result<Sandbox, Error> {
     let config = floe_sandbox::Config {
-        threads: settings.cores.get(),
         cache: settings.cache.clone(),
-        instances: floe_sandbox::DEFAULT_POOL,
         compiler: settings.compiler.clone(),
+        tenants: tenants.map(TenantsFile::ceilings),
+        ..floe_sandbox::Config::new(settings.cores.get())
     };
     Sandbox::new(config).map_err(|error| Error::wrong(error.to_string()))
 }

@@ -45,10 +45,10 @@ fn check(args: &ValidateArgs, settings: &Settings) -> Result<Assembled, Error> {
         flow.outline()?;
     }
     let config = Config {
-        threads: settings.cores.get(),
         cache: settings.cache.clone(),
         instances: INSTANCES,
         compiler: settings.compiler.clone(),
+        ..Config::new(settings.cores.get())
     };
     let sandbox = Sandbox::new(config).map_err(|error| Error::wrong(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

@@ -29,7 +29,7 @@ fn shell(script: &str) -> Compiler {
 }
 
 fn sandbox(compiler: Compiler) -> Sandbox {
-    Sandbox::new(Config { threads: 2, cache: None, instances: 4, compiler }).unwrap()
+    Sandbox::new(Config { instances: 4, compiler, ..Config::new(2) }).unwrap()
 }
 
 fn limits() -> Limits {

@@ -21,6 +21,7 @@ use crate::request::Request;
 use crate::sandbox::Core;
 use crate::state::{Identity, OutOfTime, Running, State};
 use crate::tape::Answers;
+use crate::tenants::Tenant;
 use crate::timed::{Timed, after};
 use crate::trap::{self, Given};
 
@@ -32,6 +33,8 @@ pub(crate) struct Loaded {
     pub(crate) toolset: Option<toolset::GuestIndices>,
     /// Which code it is, for records of calls.
     pub(crate) code: Arc<str>,
+    /// `sha256:…` of the component.
+    pub(crate) digest: String,
     /// What an instance takes of the sandbox's room.
     pub(crate) places: u32,
     /// Keeps time ticking for the instances.
@@ -39,10 +42,10 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// A store with every limit in place and no fuel yet.
-    pub(crate) fn store(&self, call: Running) -> Store<State> {
-        let limits = &self.identity.limits;
-        let mut store = Store::new(&self.core.engine, State::new(Arc::clone(&self.identity), call));
+    /// A store with every limit in place and no fuel yet. `identity` is what the plugin is for whoever calls.
+    pub(crate) fn store(&self, identity: &Arc<Identity>, call: Running) -> Store<State> {
+        let limits = &identity.limits;
+        let mut store = Store::new(&self.core.engine, State::new(Arc::clone(identity), call));
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(usize::try_from(limits.hostcall).unwrap_or(usize::MAX));
         store.set_max_component_handles(usize::try_from(limits.handles).unwrap_or(usize::MAX));
@@ -123,15 +126,41 @@ impl Function {
     /// The future holds the instance: dropped, it takes the instance with it.
     async fn run(&self, call: Call) -> Report {
         let started = Instant::now();
-        let identity = &self.loaded.identity;
+        let recorded = matches!(call.taping, Taping::Record);
+        let report = match self.caller(&call) {
+            Ok(caller) => self.run_for(&caller, call).await,
+            Err(failure) => Err(failure),
+        };
+        let mut report = report.unwrap_or_else(|failure| {
+            let tape = recorded.then(|| Box::new(Tape::unfit(Unfit::NoRoom)));
+            Report { tape, ..Report::from(Err(failure)) }
+        });
+        report.receipt.wall = started.elapsed();
+        report
+    }
+
+    /// What the plugin is for whoever calls, if that one may call it now.
+    fn caller(&self, call: &Call) -> Result<Caller, Failure> {
+        let (loaded, origin) = (&self.loaded, call.ctx.origin());
+        let registry = loaded.core.tenants.as_ref().filter(|_| !matches!(call.taping, Taping::Play(_)));
+        let Some(registry) = registry else { return Ok(Caller { identity: Arc::clone(&loaded.identity), tenant: None }) };
+        let tenant = registry.of(&origin.tenant)?;
+        let identity = tenant.plugin(&loaded.identity, &loaded.digest)?;
+        tenant.check_rate()?;
+        Ok(Caller { identity, tenant: Some(tenant) })
+    }
+
+    /// The error: there is no room for it now.
+    async fn run_for(&self, caller: &Caller, call: Call) -> Result<Report, Failure> {
+        let identity = &caller.identity;
         let (ctx, message, attempt) = (call.ctx.clone(), Arc::clone(&call.message), call.attempt);
-        let (amounts, hold) = self.take(&call).await;
-        let (given, deadline) = self.give(&call, amounts[Resource::Fuel]);
+        let (amounts, hold) = take(identity, &call).await;
+        let (given, deadline) = give(identity, &call, amounts[Resource::Fuel]);
         let id = message.id.to_string();
         let parent = message.parent.map(|parent| parent.to_string());
         // What an instance has of earlier calls is in no record.
         let answers = Answers::new(&call.taping, self.reuse <= 1);
-        let (fresh, recorded) = (answers.are_recorded(), matches!(call.taping, Taping::Record));
+        let fresh = answers.are_recorded();
         let running = Running::new(call, answers, &id, deadline, &identity.limits, amounts);
 
         let warm = if self.reuse > 1 && !fresh { self.pool.take(&ctx.origin().tenant) } else { None };
@@ -141,16 +170,12 @@ impl Function {
                 warm.store.data_mut().begin(running);
                 (warm.places, warm.store, Some(warm.guest), warm.calls)
             }
-            None => match self.loaded.core.room.take(self.loaded.places) {
-                Ok(places) => (places, self.loaded.store(running), None, 0),
-                Err(full) => {
-                    let receipt = Receipt { wall: started.elapsed(), ..Receipt::default() };
-                    let tape = recorded.then(|| Box::new(Tape::unfit(Unfit::NoRoom)));
-                    return Report { receipt, tape, hold, ..Report::from(Err(full.failure())) };
-                }
-            },
+            None => {
+                let places = self.loaded.core.room.take(self.loaded.places, caller.tenant.as_ref())?;
+                (places, self.loaded.store(identity, running), None, 0)
+            }
         };
-        let mut live = Live { store: Some(store), fuel: given.fuel, hold };
+        let mut live = Live { store: Some(store), fuel: given.fuel, hold, tenant: caller.tenant.clone() };
         begin(live.store(), given.fuel);
         let request =
             Request { ctx: &ctx, message: &message, id: &id, parent: parent.as_deref(), attempt, deadline_ms: given.wall_ms };
@@ -162,11 +187,11 @@ impl Function {
             (ended, timed.busy)
         };
         let (result, kept) = match ended {
-            Ok(Ok((guest, answer))) => self.accept(answer, guest),
+            Ok(Ok((guest, answer))) => accept(identity, answer, guest),
             Ok(Err(error)) => (Err(Ended::Trapped(error)), None),
             Err(_) => (Err(Ended::OutOfTime), None),
         };
-        let mut report = self.report(&mut live, result, given);
+        let mut report = self.report(identity, &mut live, result, given);
         report.receipt.bytes_in = request.size() + (self.name.len() + self.config.text().len()) as u64;
         report.receipt.cpu = cpu;
         let (mut store, hold) = live.done();
@@ -178,34 +203,7 @@ impl Function {
         } else {
             drop(store);
         }
-        report.receipt.wall = started.elapsed();
-        report
-    }
-
-    /// Takes what the call may use of its trace's budget: as much as the plugin's limits say, or less.
-    async fn take(&self, call: &Call) -> (Amounts, Option<Box<Hold>>) {
-        let mut amounts = self.loaded.identity.limits.amounts();
-        if let Taping::Play(tape) = &call.taping {
-            // It is told what it was told.
-            amounts[Resource::Fuel] = tape.fuel;
-            return (amounts, None);
-        }
-        call.ctx.hold(amounts).await
-    }
-
-    /// How long it may take: as long as the plugin's limits say, or less where the attempt has less.
-    fn give(&self, call: &Call, fuel: u64) -> (Given, Instant) {
-        let (limits, now) = (&self.loaded.identity.limits, Instant::now());
-        if let Taping::Play(tape) = &call.taping {
-            // What it is told is what it was told; how long it may take is as long as ever.
-            return (Given { fuel, wall_ms: tape.wall_ms, wall_of_attempt: false }, after(now, limits.wall));
-        }
-        let wall = after(now, limits.wall);
-        let attempt = call.deadline.filter(|deadline| *deadline < wall);
-        let deadline = attempt.unwrap_or(wall);
-        let wall_ms = deadline.saturating_duration_since(now).as_millis();
-        let given = Given { fuel, wall_ms: u64::try_from(wall_ms).unwrap_or(u64::MAX), wall_of_attempt: attempt.is_some() };
-        (given, deadline)
+        Ok(report)
     }
 
     /// Everything that runs the guest's code.
@@ -234,25 +232,8 @@ impl Function {
         Ok((guest, answer))
     }
 
-    /// Checks the answer. The instance is kept unless the answer breaks the contract.
-    fn accept(&self, answer: Answer, guest: Guest) -> (Result<Accepted, Ended>, Option<Guest>) {
-        let identity = &self.loaded.identity;
-        let (size, checked) = match answer {
-            Answer::Node(Ok(outcome)) => (convert::outcome_size(&outcome), convert::outcome(outcome, identity)),
-            Answer::Tool(Ok(result)) => (result.len(), convert::result(result, identity)),
-            Answer::Node(Err(failure)) | Answer::Tool(Err(failure)) => {
-                return (Err(Ended::Failed(convert::failure_from_guest(failure))), Some(guest));
-            }
-        };
-        match checked {
-            Ok(outcome) => (Ok(Accepted { outcome, size: size as u64 }), Some(guest)),
-            Err(failure) => (Err(Ended::Failed(failure)), None),
-        }
-    }
-
     /// The answer or the failure, what was emitted, and what the store knows of the call's use.
-    fn report(&self, live: &mut Live, result: Result<Accepted, Ended>, given: Given) -> Report {
-        let identity = &self.loaded.identity;
+    fn report(&self, identity: &Identity, live: &mut Live, result: Result<Accepted, Ended>, given: Given) -> Report {
         let state = live.store().data_mut();
         let (stdout, stderr) = state.take_stdio().unwrap_or_default();
         state.log_lines(Level::Info, &stdout);
@@ -262,7 +243,7 @@ impl Function {
             tracing::debug!(plugin = identity.name, dropped, "Log lines were dropped.");
         }
         let tape =
-            state.call.answers.take().map(|tape| self.label(tape, given, self.cut(&result, state.call.interrupted, given)));
+            state.call.answers.take().map(|tape| self.label(tape, given, cut(identity, &result, state.call.interrupted, given)));
         let left_over = state.call.answers.left_over();
         let result = match result {
             Ok(_) | Err(Ended::Failed(_)) if left_over.is_some() => {
@@ -286,21 +267,6 @@ impl Function {
         Report { emitted, receipt, tape, ..Report::from(result) }
     }
 
-    /// What ended the call from outside; if anything did, it would not end there again.
-    fn cut(&self, result: &Result<Accepted, Ended>, interrupted: bool, given: Given) -> Option<Unfit> {
-        match result {
-            Ok(_) | Err(Ended::Failed(_)) => None,
-            Err(Ended::OutOfTime) => Some(Unfit::TimedOut),
-            Err(Ended::Trapped(_)) if interrupted => Some(Unfit::Interrupted),
-            Err(Ended::Trapped(error)) if error.is::<OutOfTime>() => Some(Unfit::TimedOut),
-            Err(Ended::Trapped(error)) => match error.downcast_ref() {
-                Some(Trap::Interrupt) => Some(Unfit::TimedOut),
-                Some(Trap::OutOfFuel) if given.fuel < self.loaded.identity.limits.fuel => Some(Unfit::Budget),
-                _ => None,
-            },
-        }
-    }
-
     /// Adds to a call's record what was given to it, and why it may be of no use.
     fn label(&self, mut tape: Box<Tape>, given: Given, cut: Option<Unfit>) -> Box<Tape> {
         if let Some(unfit) = tape.unfit.or(cut) {
@@ -312,6 +278,69 @@ impl Function {
     }
 }
 
+/// Who calls, and what the plugin is for that one.
+struct Caller {
+    identity: Arc<Identity>,
+    /// None: nobody has a ceiling.
+    tenant: Option<Arc<Tenant>>,
+}
+
+/// Takes what the call may use of its trace's budget: as much as the plugin's limits say, or less.
+async fn take(identity: &Identity, call: &Call) -> (Amounts, Option<Box<Hold>>) {
+    let mut amounts = identity.limits.amounts();
+    if let Taping::Play(tape) = &call.taping {
+        // It is told what it was told.
+        amounts[Resource::Fuel] = tape.fuel;
+        return (amounts, None);
+    }
+    call.ctx.hold(amounts).await
+}
+
+/// How long it may take: as long as the plugin's limits say, or less where the attempt has less.
+fn give(identity: &Identity, call: &Call, fuel: u64) -> (Given, Instant) {
+    let (limits, now) = (&identity.limits, Instant::now());
+    if let Taping::Play(tape) = &call.taping {
+        // What it is told is what it was told; how long it may take is as long as ever.
+        return (Given { fuel, wall_ms: tape.wall_ms, wall_of_attempt: false }, after(now, limits.wall));
+    }
+    let wall = after(now, limits.wall);
+    let attempt = call.deadline.filter(|deadline| *deadline < wall);
+    let deadline = attempt.unwrap_or(wall);
+    let wall_ms = deadline.saturating_duration_since(now).as_millis();
+    let given = Given { fuel, wall_ms: u64::try_from(wall_ms).unwrap_or(u64::MAX), wall_of_attempt: attempt.is_some() };
+    (given, deadline)
+}
+
+/// Checks the answer. The instance is kept unless the answer breaks the contract.
+fn accept(identity: &Identity, answer: Answer, guest: Guest) -> (Result<Accepted, Ended>, Option<Guest>) {
+    let (size, checked) = match answer {
+        Answer::Node(Ok(outcome)) => (convert::outcome_size(&outcome), convert::outcome(outcome, identity)),
+        Answer::Tool(Ok(result)) => (result.len(), convert::result(result, identity)),
+        Answer::Node(Err(failure)) | Answer::Tool(Err(failure)) => {
+            return (Err(Ended::Failed(convert::failure_from_guest(failure))), Some(guest));
+        }
+    };
+    match checked {
+        Ok(outcome) => (Ok(Accepted { outcome, size: size as u64 }), Some(guest)),
+        Err(failure) => (Err(Ended::Failed(failure)), None),
+    }
+}
+
+/// What ended the call from outside; if anything did, it would not end there again.
+fn cut(identity: &Identity, result: &Result<Accepted, Ended>, interrupted: bool, given: Given) -> Option<Unfit> {
+    match result {
+        Ok(_) | Err(Ended::Failed(_)) => None,
+        Err(Ended::OutOfTime) => Some(Unfit::TimedOut),
+        Err(Ended::Trapped(_)) if interrupted => Some(Unfit::Interrupted),
+        Err(Ended::Trapped(error)) if error.is::<OutOfTime>() => Some(Unfit::TimedOut),
+        Err(Ended::Trapped(error)) => match error.downcast_ref() {
+            Some(Trap::Interrupt) => Some(Unfit::TimedOut),
+            Some(Trap::OutOfFuel) if given.fuel < identity.limits.fuel => Some(Unfit::Budget),
+            _ => None,
+        },
+    }
+}
+
 /// A call under way: its store, and what it has taken of its trace's budget. If it is dropped before it is done, what it has used
 /// until then is booked all the same.
 struct Live {
@@ -319,6 +348,7 @@ struct Live {
     store: Option<Store<State>>,
     fuel: u64,
     hold: Option<Box<Hold>>,
+    tenant: Option<Arc<Tenant>>,
 }
 
 impl Live {
@@ -333,8 +363,17 @@ impl Live {
         store.data().usage(fuel.saturating_sub(left))
     }
 
+    /// What the guest itself has computed counts for its tenant; what it had done by others, they have counted.
+    fn count(&mut self) {
+        if let Some(tenant) = self.tenant.take() {
+            let all = self.usage()[Resource::Fuel];
+            tenant.computed(all.saturating_sub(self.store().data().call.children.used[Resource::Fuel]));
+        }
+    }
+
     /// Its use is in the report.
     fn done(mut self) -> (Store<State>, Option<Box<Hold>>) {
+        self.count();
         let store = self.store.take().expect("the store is there until the call is done");
         (store, self.hold.take())
     }
@@ -342,6 +381,10 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
+        if self.store.is_none() {
+            return;
+        }
+        self.count();
         if let Some(mut hold) = self.hold.take() {
             hold.spend(self.usage());
         }

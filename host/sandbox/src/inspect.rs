@@ -54,6 +54,11 @@ impl Imports {
         self.capabilities.iter().chain(&self.wasi).chain(&self.unknown)
     }
 
+    /// The keys under `grants` of what it asks for, and the names of imports that no grant gives.
+    pub fn asks(&self) -> impl Iterator<Item = String> {
+        self.questionable().map(|import| crate::interface::key(import).map_or_else(|| crate::plain(import, 128), str::to_owned))
+    }
+
     fn group(&mut self, class: Class) -> &mut Vec<String> {
         match class {
             Class::Contract => &mut self.contract,

@@ -21,11 +21,27 @@ pub struct Grants {
 }
 
 impl Grants {
-    fn has(&self, key: &str) -> bool {
+    /// What both grant.
+    #[must_use]
+    pub fn at_most(&self, most: &Self) -> Self {
+        let both = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.intersection(other).cloned().collect();
+        Self {
+            subflow: self.subflow.as_ref().zip(most.subflow.as_ref()).map(|(one, other)| both(one, other)),
+            unserved: both(&self.unserved, &most.unserved),
+        }
+    }
+
+    /// Whether a capability is granted, by its key under `grants`.
+    pub fn has(&self, key: &str) -> bool {
         match key {
             "subflow" => self.subflow.is_some(),
             _ => self.unserved.contains(key),
         }
+    }
+
+    /// The keys under `grants` of all that is granted.
+    pub fn keys(&self) -> impl Iterator<Item = String> {
+        CAPABILITIES.iter().map(|(key, _)| *key).chain(["sockets"]).filter(|key| self.has(key)).map(str::to_owned)
     }
 }
 
@@ -151,16 +167,19 @@ fn is_available(import: &str, grants: &Grants) -> bool {
     classify(import) == Class::Capability && Interface::parse(import).is_some_and(|interface| served(&interface))
 }
 
+/// The key under `grants` that an import needs; none: nothing grants it.
+pub(crate) fn key(import: &str) -> Option<&str> {
+    match (classify(import), Interface::parse(import)?) {
+        (Class::Capability, interface) => Some(interface.name),
+        // The key is suggested for a file: nothing but a name may get there.
+        (Class::Wasi, interface) => Some(interface.package.trim_start_matches("wasi:")).filter(|name| is_name(name)),
+        _ => None,
+    }
+}
+
 fn refuse(import: &str, plugin: &str, grants: &Grants) -> Error {
     let import_name = import.to_owned();
-    let (key, line) = match (classify(import), Interface::parse(import)) {
-        (Class::Capability, Some(interface)) => grant(interface.name),
-        // The key is suggested for a file: nothing but a name may get there.
-        (Class::Wasi, Some(interface)) if is_name(interface.package.trim_start_matches("wasi:")) => {
-            grant(interface.package.trim_start_matches("wasi:"))
-        }
-        _ => return Error::UnknownImport { import: import_name },
-    };
+    let Some((key, line)) = key(import).map(grant) else { return Error::UnknownImport { import: import_name } };
     if grants.has(&key) {
         return Error::NotAvailable { import: import_name };
     }

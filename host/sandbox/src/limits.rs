@@ -202,6 +202,80 @@ impl Limits {
         }
     }
 
+    /// No limit at all: for a ceiling that says nothing of it.
+    pub fn unlimited() -> Self {
+        Self {
+            memory: u64::MAX,
+            fuel: u64::MAX,
+            wall: Duration::MAX,
+            table_elements: u64::MAX,
+            tables: u32::MAX,
+            memories: u32::MAX,
+            instances: u32::MAX,
+            hostcall: u64::MAX,
+            handles: u32::MAX,
+            resources: u32::MAX,
+            random: u64::MAX,
+            stdio: u64::MAX,
+            log_lines: u32::MAX,
+            log_line: u64::MAX,
+            chunk: u64::MAX,
+            emits: u32::MAX,
+            emit: u64::MAX,
+            result: u64::MAX,
+            host_calls: u64::MAX,
+            calls: u32::MAX,
+            module: u64::MAX,
+            functions: u32::MAX,
+            imports: u32::MAX,
+            nested: u32::MAX,
+            compile: Duration::MAX,
+            compile_memory: u64::MAX,
+        }
+    }
+
+    /// The lesser of each, and the names of those that `most` has lowered.
+    pub fn at_most(&self, most: &Self) -> (Self, Vec<&'static str>) {
+        let (mut limits, mut lowered) = (self.clone(), Vec::new());
+        macro_rules! lower {
+            ($($limit:ident),*) => {
+                $(if most.$limit < limits.$limit {
+                    limits.$limit = most.$limit;
+                    lowered.push(stringify!($limit));
+                })*
+            };
+        }
+        lower!(
+            memory,
+            fuel,
+            wall,
+            table_elements,
+            tables,
+            memories,
+            instances,
+            hostcall,
+            handles,
+            resources,
+            random,
+            stdio,
+            log_lines,
+            log_line,
+            chunk,
+            emits,
+            emit,
+            result,
+            host_calls,
+            calls,
+            module,
+            functions,
+            imports,
+            nested,
+            compile,
+            compile_memory
+        );
+        (limits, lowered)
+    }
+
     /// What a call may use in sum, with all that it has done by others.
     pub(crate) fn amounts(&self) -> Amounts {
         let mut amounts = Amounts::UNLIMITED;

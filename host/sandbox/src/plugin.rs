@@ -103,10 +103,10 @@ impl Plugin {
 async fn ask(loaded: &Loaded, seed: &str) -> Result<(Vec<NodeSpec>, Vec<ToolSpec>), Error> {
     let limits = &loaded.identity.limits;
     // Before the store, so that it is dropped after it.
-    let _places = loaded.core.room.wait(loaded.places).await.map_err(|full| Error::Describe(full.failure()))?;
+    let _places = loaded.core.room.wait(loaded.places).await.map_err(Error::Describe)?;
     let deadline = after(Instant::now(), limits.wall);
     let random = Random::new([seed, "", ""], limits.random);
-    let mut store = loaded.store(Running::describe(deadline, random, limits.amounts()));
+    let mut store = loaded.store(&loaded.identity, Running::describe(deadline, random, limits.amounts()));
     begin(&mut store, limits.fuel);
     let ended = {
         let work = pin!(async {

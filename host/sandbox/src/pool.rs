@@ -15,6 +15,7 @@ use wasmtime::Store;
 use crate::call::Guest;
 use crate::engine::TICK;
 use crate::state::State;
+use crate::tenants::{Shared, Tenant};
 
 /// Waiting instances of one node: enough for every core of a large machine. The longest waiting goes first.
 pub const MAX_IDLE: usize = 32;
@@ -22,11 +23,16 @@ pub const MAX_IDLE: usize = 32;
 pub const MAX_IDLE_BYTES: u64 = 1 << 30;
 
 /// The places of one instance. To be dropped after its store.
-pub(crate) type Places = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub(crate) struct Places {
+    _all: OwnedSemaphorePermit,
+    /// Of the tenant's share, if it has one.
+    _own: Option<Shared>,
+}
 
 /// Nothing waits that could make way, and all places are taken.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Full {
+struct Full {
     places: u32,
     all: u32,
 }
@@ -60,11 +66,17 @@ pub(crate) struct Pool {
     room: Arc<Room>,
 }
 
+impl Warm {
+    fn is_of(&self, tenant: Option<&str>) -> bool {
+        tenant.is_none_or(|tenant| *self.tenant == *tenant)
+    }
+}
+
 // === impl Full ===
 
 impl Full {
     /// What whoever called is told: to come back.
-    pub(crate) fn failure(self) -> Failure {
+    fn failure(self) -> Failure {
         let Self { places, all } = self;
         let what = if places == 1 { "another instance".to_owned() } else { format!("an instance with {places} memories") };
         let message = format!("no room for {what}: {all} run at once at most, each memory counted");
@@ -83,32 +95,43 @@ impl Room {
         Arc::new(Self { free, all, pools: Mutex::default(), waiting_bytes: AtomicU64::new(0) })
     }
 
-    /// Places for an instance that is to run now; waiting ones make way.
-    pub(crate) fn take(&self, places: u32) -> Result<Places, Full> {
-        loop {
-            if let Ok(places) = Arc::clone(&self.free).try_acquire_many_owned(places) {
-                return Ok(places);
+    /// Places for an instance that is to run now, of the tenant's share if it has one; waiting instances make way.
+    pub(crate) fn take(&self, places: u32, tenant: Option<&Arc<Tenant>>) -> Result<Places, Failure> {
+        let own = loop {
+            match tenant.map(|tenant| tenant.take(places)).transpose() {
+                Ok(own) => break own,
+                // Of its own, for others' would not help.
+                Err(full) if !self.evict(tenant.map(|tenant| tenant.name())) => return Err(full),
+                Err(_) => {}
             }
-            if !self.evict() {
-                return Err(Full { places, all: self.all });
+        };
+        loop {
+            if let Ok(all) = Arc::clone(&self.free).try_acquire_many_owned(places) {
+                return Ok(Places { _all: all, _own: own });
+            }
+            if !self.evict(None) {
+                return Err(Full { places, all: self.all }.failure());
             }
         }
     }
 
-    /// The same for somebody who can wait.
-    pub(crate) async fn wait(&self, places: u32) -> Result<Places, Full> {
-        match self.take(places) {
-            Err(full) if places <= self.all => Arc::clone(&self.free).acquire_many_owned(places).await.map_err(|_| full),
+    /// Places for somebody who can wait and is no tenant.
+    pub(crate) async fn wait(&self, places: u32) -> Result<Places, Failure> {
+        match self.take(places, None) {
+            Err(full) if places <= self.all => {
+                let all = Arc::clone(&self.free).acquire_many_owned(places).await.map_err(|_| full)?;
+                Ok(Places { _all: all, _own: None })
+            }
             taken => taken,
         }
     }
 
-    /// Drops the instance that has waited longest; false if none waits.
-    fn evict(&self) -> bool {
+    /// Drops the instance that has waited longest, of this tenant or of all; false if none waits.
+    fn evict(&self, tenant: Option<&str>) -> bool {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let pools: Vec<Arc<Pool>> = pools.iter().filter_map(Weak::upgrade).collect();
-        let longest = pools.iter().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(since, _)| *since);
-        let dropped = longest.and_then(|(_, pool)| pool.pop());
+        let longest = pools.iter().filter_map(|pool| Some((pool.oldest(tenant)?, pool))).min_by_key(|(since, _)| *since);
+        let dropped = longest.and_then(|(_, pool)| pool.pop(tenant));
         dropped.is_some()
     }
 }
@@ -145,20 +168,24 @@ impl Pool {
             warm.len()
         };
         if count > MAX_IDLE {
-            self.pop();
+            self.pop(None);
         }
         if waiting > MAX_IDLE_BYTES {
-            while self.room.waiting_bytes.load(Ordering::Relaxed) > MAX_IDLE_BYTES && self.room.evict() {}
+            while self.room.waiting_bytes.load(Ordering::Relaxed) > MAX_IDLE_BYTES && self.room.evict(None) {}
         }
     }
 
-    fn oldest(&self) -> Option<Instant> {
-        self.lock().front().map(|warm| warm.since)
+    fn oldest(&self, tenant: Option<&str>) -> Option<Instant> {
+        self.lock().iter().find(|warm| warm.is_of(tenant)).map(|warm| warm.since)
     }
 
-    /// Takes the longest waiting out. Its memory is cleared by whoever drops it, after the lock is free.
-    fn pop(&self) -> Option<Warm> {
-        let warm = self.lock().pop_front()?;
+    /// Takes the longest waiting out, of this tenant or of all. Its memory is cleared by whoever drops it, after the lock is free.
+    fn pop(&self, tenant: Option<&str>) -> Option<Warm> {
+        let warm = {
+            let mut warm = self.lock();
+            let at = warm.iter().position(|warm| warm.is_of(tenant))?;
+            warm.remove(at)?
+        };
         self.room.waiting_bytes.fetch_sub(warm.bytes, Ordering::Relaxed);
         Some(warm)
     }
@@ -170,7 +197,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        while self.pop().is_some() {}
+        while self.pop(None).is_some() {}
     }
 }
 

@@ -28,6 +28,7 @@ use crate::plugin::Plugin;
 use crate::pool::Room;
 use crate::share::Threads;
 use crate::state::{Identity, State};
+use crate::tenants::{Registry, Tenants};
 
 /// Live instances at once. Each takes six of the kernel's 65 530 mappings and some 30 KiB, more where the guest uses more.
 pub const DEFAULT_POOL: u32 = 1000;
@@ -51,6 +52,16 @@ pub struct Config {
     pub instances: u32,
     /// Where components are compiled.
     pub compiler: Compiler,
+    /// What tenants may have at most; none: whatever plugins are granted.
+    pub tenants: Option<Tenants>,
+}
+
+impl Config {
+    /// Guests on so many threads, compiled in this process each time, with as much room as most machines have for, and no tenants with
+    /// ceilings.
+    pub fn new(threads: usize) -> Self {
+        Self { threads, cache: None, instances: DEFAULT_POOL, compiler: Compiler::InProcess, tenants: None }
+    }
 }
 
 /// Where untrusted plugins are loaded and run.
@@ -74,6 +85,8 @@ pub(crate) struct Core {
     pub(crate) linker: Linker<State>,
     pub(crate) room: Arc<Room>,
     pub(crate) threads: Arc<Threads>,
+    /// None: nobody has a ceiling.
+    pub(crate) tenants: Option<Registry>,
     _ticker: Ticker,
 }
 
@@ -108,9 +121,10 @@ impl Sandbox {
             }
         });
         let room = Room::new(config.instances.max(1));
+        let tenants = config.tenants.map(Registry::new);
         let threads = Threads::new(config.threads.max(1));
         Ok(Self {
-            core: Arc::new(Core { engine, linker, room, threads, _ticker: ticker }),
+            core: Arc::new(Core { engine, linker, room, threads, tenants, _ticker: ticker }),
             runtime: Some(runtime),
             compiling: Arc::new(Semaphore::new(1)),
             compiler: config.compiler,
@@ -136,7 +150,7 @@ impl Sandbox {
 
     async fn try_load(&self, name: &str, bytes: &[u8], grants: &Grants, limits: &Limits) -> Result<Plugin, Error> {
         check_limits(name, limits)?;
-        let identity = Arc::new(Identity { name: name.to_owned(), limits: limits.clone(), grants: grants.clone() });
+        let identity = Arc::new(Identity { name: name.to_owned(), limits: limits.clone(), grants: grants.clone(), within: None });
         check_size(&identity, "module", u64::try_from(bytes.len()).unwrap_or(u64::MAX), limits.module)?;
         let inspection = inspect(bytes)?;
         let counts = inspection.counts;
@@ -152,7 +166,8 @@ impl Sandbox {
         let toolset = inspection.toolset.then(|| toolset::GuestIndices::new(&pre).map_err(differs)).transpose()?;
         let places = places(&component, limits);
         let code = code(&inspection.digest).into();
-        let loaded = Arc::new(Loaded { identity, pre, node, toolset, code, places, core: Arc::clone(&self.core) });
+        let digest = inspection.digest.clone();
+        let loaded = Arc::new(Loaded { identity, pre, node, toolset, code, digest, places, core: Arc::clone(&self.core) });
         Plugin::describe(loaded, inspection, self.handle()).await
     }
 

@@ -25,6 +25,18 @@ pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) limits: Limits,
     pub(crate) grants: Grants,
+    /// Whose ceiling lowered them; none: nobody's.
+    pub(crate) within: Option<Within>,
+}
+
+/// A tenant's ceiling, as far as it concerns a plugin.
+#[derive(Debug)]
+pub(crate) struct Within {
+    pub(crate) tenant: Arc<str>,
+    /// Limits that it lowered.
+    pub(crate) lowered: Vec<&'static str>,
+    /// What the plugin is granted without it.
+    pub(crate) granted: Grants,
 }
 
 impl Identity {
@@ -47,9 +59,21 @@ impl Identity {
         (name.to_owned(), self.line(name))
     }
 
-    /// The line of the flow file that sets the limit.
+    /// The line that sets the limit: of the flow file, or of the file of tenants.
     pub(crate) fn line(&self, limit: &str) -> String {
-        format!("`plugins.{}.limits.{limit}`", self.name)
+        match &self.within {
+            Some(Within { tenant, lowered, .. }) if lowered.contains(&limit) => format!("`tenants.{tenant}.limits.{limit}`"),
+            _ => format!("`plugins.{}.limits.{limit}`", self.name),
+        }
+    }
+
+    /// The line that grants a capability: of the flow file, or of the file of tenants if only that keeps it back. `has`: whether
+    /// grants have what was asked for.
+    pub(crate) fn grant_line(&self, capability: &str, has: impl Fn(&Grants) -> bool) -> String {
+        match &self.within {
+            Some(Within { tenant, granted, .. }) if has(granted) => format!("`tenants.{tenant}.grants.{capability}`"),
+            _ => format!("`plugins.{}.grants.{capability}`", self.name),
+        }
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) enum Ended {
 
 /// Runs the cases of these names, or measures the neighbour if there are none.
 pub(super) fn execute(names: &str, cases: &[Case], setting: &Setting, settings: &Settings) -> Result<Exit, Error> {
-    let sandbox = start::sandbox(settings)?;
+    let sandbox = start::sandbox(settings, None)?;
     start::runtime()?.block_on(async {
         let neighbour = Neighbour::start(&sandbox).await?;
         confine().map_err(Error::wrong)?;

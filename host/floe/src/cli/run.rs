@@ -68,6 +68,10 @@ pub struct ProcessArgs {
     /// Where tenants wait for a node, serve this one N times in a row, 1 to 1000; others, once. May be given once for each tenant
     #[arg(long, value_name = "TENANT=N", value_parser = weight)]
     pub weight: Vec<(Arc<str>, NonZeroU32)>,
+    /// What each tenant may have at most: rights, limits, plugins, requests and computation a minute, room. `floe schema tenants`
+    /// says what can stand in it
+    #[arg(long, value_name = "FILE")]
+    pub tenants: Option<PathBuf>,
     /// How long what is in flight has to come to its end after Ctrl-C or SIGTERM; 0s stops it at once
     #[arg(long, value_name = "TIME", default_value_t = Time(DEFAULT_GRACE), value_parser = grace)]
     pub grace: Time,

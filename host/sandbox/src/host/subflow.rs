@@ -10,6 +10,7 @@ use wasmtime::component::Linker;
 
 use crate::bindings::floe::plugin::types;
 use crate::convert::{self, Wrong};
+use crate::interface::Grants;
 use crate::state::State;
 use crate::tape::Said;
 use crate::text::plain;
@@ -111,9 +112,10 @@ impl State {
         let (Some(ctx), Some(message)) = (&self.call.ctx, &self.call.message) else {
             return Err(Failure::new(FailureKind::Denied, "a plugin that describes itself has no trace to call in"));
         };
-        if !self.plugin.grants.subflow.as_ref().is_some_and(|granted| granted.contains(flow)) {
-            let (flow, plugin) = (plain(flow, SHOWN), &self.plugin.name);
-            let why = format!("the subflow `{flow}` is not granted; add it to `plugins.{plugin}.grants.subflow`");
+        let has = |grants: &Grants| grants.subflow.as_ref().is_some_and(|granted| granted.contains(flow));
+        if !has(&self.plugin.grants) {
+            let line = self.plugin.grant_line("subflow", has);
+            let why = format!("the subflow `{}` is not granted; add it to {line}", plain(flow, SHOWN));
             return Err(Failure::new(FailureKind::Denied, why));
         }
         let wanted = (ctx.clone(), Message::clone(message));

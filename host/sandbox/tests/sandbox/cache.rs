@@ -10,13 +10,13 @@ use floe_sandbox::{Compiler, Config, Sandbox};
 use crate::support::load;
 
 fn sandbox(cache: &Path) -> Sandbox {
-    Sandbox::new(Config { threads: 1, cache: Some(cache.to_owned()), instances: 4, compiler: Compiler::InProcess }).unwrap()
+    Sandbox::new(Config { cache: Some(cache.to_owned()), instances: 4, ..Config::new(1) }).unwrap()
 }
 
 /// One that cannot compile: what loads comes from the cache.
 fn without_compiler(cache: &Path) -> Sandbox {
     let compiler = Compiler::Child { program: "/nowhere/compiler".into(), args: Vec::new() };
-    Sandbox::new(Config { threads: 1, cache: Some(cache.to_owned()), instances: 4, compiler }).unwrap()
+    Sandbox::new(Config { cache: Some(cache.to_owned()), instances: 4, compiler, ..Config::new(1) }).unwrap()
 }
 
 /// Whether the guest's code in the cache is taken for genuine.

@@ -208,7 +208,7 @@ async fn size_is_limited_before_compiling() {
 #[tokio::test]
 async fn each_profile_bounds_a_component_before_compiling() {
     let compiler = Compiler::Child { program: "/nowhere/compiler".into(), args: Vec::new() };
-    let sandbox = Sandbox::new(Config { threads: 1, cache: None, instances: 4, compiler }).unwrap();
+    let sandbox = Sandbox::new(Config { instances: 4, compiler, ..Config::new(1) }).unwrap();
     for profile in Profile::ALL {
         let limits = Limits::profile(profile);
         let count = |limit: u32, extra: usize| limit as usize + extra;
@@ -413,9 +413,7 @@ async fn functions_that_no_compiler_can_take_are_refused() {
 
 #[tokio::test]
 async fn compiling_is_limited_in_time() {
-    let sandbox =
-        floe_sandbox::Sandbox::new(floe_sandbox::Config { threads: 2, cache: None, instances: 4, compiler: Compiler::InProcess })
-            .unwrap();
+    let sandbox = floe_sandbox::Sandbox::new(floe_sandbox::Config { instances: 4, ..floe_sandbox::Config::new(2) }).unwrap();
     let limits = Limits { compile: Duration::from_millis(1), ..limits() };
     let loaded = sandbox.load("x", &floe_tests::bytes(floe_tests::TEXT), &Grants::default(), &limits).await;
     check(

@@ -44,6 +44,7 @@ mod quota;
 mod rooms;
 mod router;
 mod schema;
+pub mod state;
 mod stream;
 mod subflow;
 mod tape;
@@ -74,6 +75,7 @@ pub use schema::{
     MAX_CHECK_WORK, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_PATTERNS_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FRAMES, MAX_SCHEMA_LINKS,
     MAX_SCHEMA_NESTED, MAX_SCHEMA_WORK, Schema,
 };
+pub use state::StateStore;
 pub use stream::MAX_STREAMS;
 pub use subflow::{MAX_DEPTH, Request as SubflowRequest, SubflowNode};
 pub use tape::{Answer, MAX_TAPE, Tape, Taping, Unfit};

@@ -4,8 +4,8 @@
 //! answers when the disk has it: the more traces wait, the more records share the cost of a commit. Readers have a connection of
 //! their own, here or in another process, and nobody waits for them (write-ahead log, `synchronous=FULL`).
 //!
-//! `file` knows what is a journal and who has it, `writer` the queue, `batch` one transaction, `history` and `prune` what people
-//! ask of the file. The schema is in `migrations/`.
+//! `file` knows what is a journal and who has it, `writer` the queue, `batch` one transaction, `state` the values beside the records,
+//! `history` and `prune` what people ask of the file. The schema is in `migrations/`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ mod batch;
 mod file;
 mod history;
 mod prune;
+mod state;
 mod writer;
 
 pub use file::FORMAT;

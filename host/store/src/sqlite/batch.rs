@@ -29,6 +29,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection, query, query_as};
 use tokio::sync::oneshot;
 
 use super::signed;
+use super::state::Write;
 use crate::not_open;
 
 /// Rows of one statement. More make it no faster.
@@ -104,12 +105,20 @@ struct NewRecord {
 type Statement = Query<'static, sqlx::Sqlite, SqliteArguments>;
 
 /// Writes all of them, or none. Those that do not fit are marked and left out.
-pub(super) async fn write(connection: &mut SqliteConnection, ids: &mut Ids, appends: &mut [Append]) -> Result<(), sqlx::Error> {
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    ids: &mut Ids,
+    appends: &mut [Append],
+    writes: &mut [Write],
+) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let unknown = appends.iter().map(|append| &append.trace).filter(|trace| !ids.open.contains_key(*trace));
     let unknown = look_up(&mut transaction, unknown.cloned().collect()).await?;
     let rows = sort(ids, &unknown, appends);
     rows.write(&mut transaction).await?;
+    for write in writes {
+        write.write(&mut transaction).await?;
+    }
     transaction.commit().await
 }
 

@@ -15,7 +15,8 @@ use crate::{Error, Options};
 pub const FORMAT: u32 = MIGRATIONS.len() as u32;
 
 /// Each brings the format before it to its own; a released one never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_journal.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../migrations/0001_journal.sql"), include_str!("../../migrations/0002_state.sql")];
 
 /// "FLOE": what marks a SQLite file as a journal, in its header.
 const APPLICATION: u32 = 0x464c_4f45;

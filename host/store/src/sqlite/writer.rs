@@ -15,11 +15,15 @@ use tracing::warn;
 
 use super::batch::{self, Append, Ids};
 use super::file::JournalFile;
+use super::state::Write;
 use crate::Error;
 
 /// Records of one transaction: enough that a commit costs each next to nothing, few enough that the first of them does not wait
 /// long for the last.
 pub const MAX_BATCH: usize = 4096;
+
+/// Values of one transaction: each takes some statements, which is as much work as dozens of records.
+const MAX_WRITES: usize = 128;
 
 /// What the journal has of its thread.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Vec<Append>,
+    writes: Vec<Write>,
     closed: bool,
     /// Why nothing is taken in any more.
     broken: Option<JournalError>,
@@ -84,12 +89,29 @@ impl Writer {
             Ok(append) => append,
             Err(error) => return Box::pin(ready(Err(self.shared.file.not_written(&error).into()))),
         };
+        self.enqueue(|queue| queue.waiting.push(append), answered)
+    }
+
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        write: Write,
+        answered: oneshot::Receiver<Result<T, JournalError>>,
+    ) -> Pending<T> {
+        self.enqueue(|queue| queue.writes.push(write), answered)
+    }
+
+    /// Hands something to the thread; the future is its answer.
+    fn enqueue<T: Send + 'static>(
+        &self,
+        push: impl FnOnce(&mut Queue),
+        answered: oneshot::Receiver<Result<T, JournalError>>,
+    ) -> Pending<T> {
         {
             let mut queue = self.shared.queue();
             if let Some(broken) = &queue.broken {
                 return Box::pin(ready(Err(broken.clone())));
             }
-            queue.waiting.push(append);
+            push(&mut queue);
         }
         self.shared.changed.notify_one();
         let file = Arc::clone(&self.shared.file);
@@ -120,15 +142,22 @@ impl Shared {
     }
 
     /// The next that waits, as soon as anything does; none: the journal is dropped and all is written.
-    fn next(&self) -> Option<Vec<Append>> {
-        let queue = self.changed.wait_while(self.queue(), |queue| queue.waiting.is_empty() && !queue.closed);
+    fn next(&self) -> Option<(Vec<Append>, Vec<Write>)> {
+        let idle = |queue: &mut Queue| queue.waiting.is_empty() && queue.writes.is_empty() && !queue.closed;
+        let queue = self.changed.wait_while(self.queue(), idle);
         let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
-        if queue.waiting.len() > MAX_BATCH {
-            let rest = queue.waiting.split_off(MAX_BATCH);
-            return Some(mem::replace(&mut queue.waiting, rest));
-        }
-        Some(mem::take(&mut queue.waiting)).filter(|batch| !batch.is_empty())
+        let (appends, writes) = (first(&mut queue.waiting, MAX_BATCH), first(&mut queue.writes, MAX_WRITES));
+        (!appends.is_empty() || !writes.is_empty()).then_some((appends, writes))
     }
+}
+
+/// Takes those that came first.
+fn first<T>(waiting: &mut Vec<T>, most: usize) -> Vec<T> {
+    if waiting.len() > most {
+        let rest = waiting.split_off(most);
+        return mem::replace(waiting, rest);
+    }
+    mem::take(waiting)
 }
 
 // === impl Thread ===
@@ -138,37 +167,38 @@ impl Thread {
         // It only waits for the connection, which computes in a thread of its own.
         let runtime = match Builder::new_current_thread().build() {
             Ok(runtime) => runtime,
-            Err(error) => return self.give_up(Vec::new(), &error.into()),
+            Err(error) => return self.give_up(Vec::new(), Vec::new(), &error.into()),
         };
         // Whoever still waits when this thread panics finds its answer's sender dropped.
-        while let Some(mut appends) = self.shared.next() {
+        while let Some((mut appends, mut writes)) = self.shared.next() {
             let written = runtime.block_on(async {
                 let mut connection = self.connection.lock().await;
-                batch::write(&mut connection, &mut self.ids, &mut appends).await
+                batch::write(&mut connection, &mut self.ids, &mut appends, &mut writes).await
             });
             match written {
                 Ok(()) => {
                     self.shared.commits.fetch_add(1, Ordering::Relaxed);
                     appends.into_iter().for_each(Append::answer);
+                    writes.into_iter().for_each(Write::answer);
                 }
-                Err(error) => self.give_up(appends, &error),
+                Err(error) => self.give_up(appends, writes, &error),
             }
         }
         self.close(&runtime);
     }
 
     /// The batch has been rolled back. Later records may build on what is lost with it, so none is taken in any more.
-    fn give_up(&self, mut appends: Vec<Append>, error: &sqlx::Error) {
+    fn give_up(&self, mut appends: Vec<Append>, mut writes: Vec<Write>, error: &sqlx::Error) {
         let error = JournalError::from(self.shared.file.failed(error));
         warn!(%error, "The journal takes nothing in any more.");
         {
             let mut queue = self.shared.queue();
             queue.broken = Some(error.clone());
             appends.append(&mut queue.waiting);
+            writes.append(&mut queue.writes);
         }
-        for append in appends {
-            append.refuse(error.clone());
-        }
+        appends.into_iter().for_each(|append| append.refuse(error.clone()));
+        writes.into_iter().for_each(|write| write.refuse(error.clone()));
     }
 
     /// Moves the log into the file, so that it can be copied alone.

@@ -10,4 +10,5 @@ mod full;
 mod group;
 mod history;
 mod run;
+mod state;
 mod support;

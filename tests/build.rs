@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The packages of the guests.
-const GUESTS: [&str; 10] = [
+const GUESTS: [&str; 13] = [
     "cookbook",
     "echo",
     "text",
@@ -16,7 +16,10 @@ const GUESTS: [&str; 10] = [
     "evil-names",
     "evil-schema",
     "calls-subflow",
+    "reads-files",
+    "wants-clock",
     "wants-http",
+    "wants-random",
     "wants-state",
 ];
 const TARGET: &str = "wasm32-wasip2";

@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
     let settings = Settings::from_env();
     let file = file::Flow::load(&folder, &[])?;
     builder::build_for_flow(&file, false)?;
-    let sandbox = start::sandbox(&settings, None)?;
+    let sandbox = start::sandbox(&settings)?;
     let assembled = assemble::assemble(&file, &sandbox, settings.cores.get()).await?;
 
     // Counting is quick and misses nothing; whatever takes longer is buffered, and what the buffer drops is counted too.

@@ -15,9 +15,12 @@ mod evil_describe;
 mod evil_names;
 mod evil_schema;
 mod neighbours;
+mod reads_files;
 mod support;
 mod text;
+mod wants_clock;
 mod wants_http;
+mod wants_random;
 mod wants_state;
 
 macro_rules! assert_test_exists {

@@ -2,6 +2,7 @@
 
 mod log;
 mod recorder;
+mod solo;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use floe_flow::{Budget, Config, End, Flow, Graph, Handle, Invoke, Item, Outcome, Output, Payload, Policy, Submission, native};
-use floe_sandbox::{Grants, Limits, Plugin, Profile, Sandbox};
+use floe_sandbox::{Grants, Limits, Plugin, Profile, Sandbox, Secret};
 use serde_json::{Value, json};
 
 pub(crate) use self::log::lines;
 pub(crate) use self::recorder::{Ended, Recorder, attack_started};
+pub(crate) use self::solo::{Solo, origin};
 
 /// What a wait that should be short may take before it counts as a hang; never waited for when all is well.
 const HANG: Duration = Duration::from_secs(60);
@@ -55,7 +57,9 @@ pub(crate) fn limits() -> Limits {
 pub(crate) fn sandbox(threads: usize, instances: u32) -> Sandbox {
     log::start();
     let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hostile");
-    Sandbox::new(floe_sandbox::Config { cache: Some(cache), instances, ..floe_sandbox::Config::new(threads) }).unwrap()
+    let secret = Some(Secret::new([7; 32]));
+    let config = floe_sandbox::Config { cache: Some(cache), instances, secret, ..floe_sandbox::Config::new(threads) };
+    Sandbox::new(config).unwrap()
 }
 
 /// Loads a guest without grants.

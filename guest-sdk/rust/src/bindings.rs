@@ -12,11 +12,11 @@ mod imports {
             package floe:guest;
             world imports {
                 include floe:plugin/base@0.1.0;
-                import floe:capability/state@0.0.1;
+                import floe:capability/state@0.1.0;
                 import floe:capability/secrets@0.0.1;
                 import floe:capability/http@0.0.1;
-                import floe:capability/clock@0.0.1;
-                import floe:capability/random@0.0.1;
+                import floe:capability/clock@0.1.0;
+                import floe:capability/random@0.1.0;
                 import floe:capability/tools@0.0.1;
                 import floe:capability/subflow@0.1.0;
                 import floe:capability/model@0.0.1;

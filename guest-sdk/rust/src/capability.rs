@@ -1,24 +1,149 @@
 //! What a plugin may do beyond computing, when the operator grants it: one module per feature of this crate.
 //!
-//! Hosts serve `subflow` so far. The functions of the others are the contract's own, and may still change with it. There is no
-//! stand-in for any in a native test: keep the calls apart from the logic that you want to test.
+//! Hosts serve `state`, `clock`, `random` and `subflow` so far. The functions of the others are the contract's own, and may still
+//! change with it. There is no stand-in for any in a native test: keep the calls apart from the logic that you want to test.
 
 #[cfg(feature = "approval")]
 pub use crate::bindings::capability::approval;
-#[cfg(feature = "clock")]
-pub use crate::bindings::capability::clock;
 #[cfg(feature = "http")]
 pub use crate::bindings::capability::http;
 #[cfg(feature = "model")]
 pub use crate::bindings::capability::model;
-#[cfg(feature = "random")]
-pub use crate::bindings::capability::random;
 #[cfg(feature = "secrets")]
 pub use crate::bindings::capability::secrets;
-#[cfg(feature = "state")]
-pub use crate::bindings::capability::state;
 #[cfg(feature = "tools")]
 pub use crate::bindings::capability::tools;
+
+/// Values that outlive a call: `grants: { state: { space: NAME, bytes: 1MiB } }`.
+///
+/// A value that was set stays, also if the call fails afterwards and is made again: [`compare_and_set`](state::compare_and_set) and
+/// [`update`](state::update) tell one from the other.
+#[cfg(feature = "state")]
+pub mod state {
+    use crate::bindings::capability::state;
+    use crate::failure::Result;
+    use crate::json::{FromJson, IntoJson, Json};
+    use crate::{Failure, FailureKind};
+
+    pub use crate::bindings::capability::state::Scope;
+
+    /// Tries of [`update`]: more would mean that many change one value all the time.
+    const TRIES: usize = 16;
+    /// Keys of a page, as many as hosts give at once.
+    const PAGE: u32 = 1000;
+
+    /// A value and its version, by which [`compare_and_set`] knows it.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Entry<T> {
+        /// The value.
+        pub value: T,
+        /// Grows with each write to the space and never comes back.
+        pub version: u64,
+    }
+
+    /// The value under a key, if there is one.
+    pub fn get<T: FromJson>(scope: Scope, key: &str) -> Result<Option<Entry<T>>> {
+        let Some(entry) = state::get(scope, key)? else { return Ok(None) };
+        let value = T::from_json(Json::from_text(entry.value))?;
+        Ok(Some(Entry { value, version: entry.version }))
+    }
+
+    /// Sets a value, whatever is there. Returns its version.
+    pub fn set(scope: Scope, key: &str, value: impl IntoJson) -> Result<u64> {
+        state::set(scope, key, value.into_json()?.as_str())
+    }
+
+    /// Sets a value if the one there still has this version, 0 for none there; otherwise the failure is a `conflict`. Returns the
+    /// new version.
+    pub fn compare_and_set(scope: Scope, key: &str, version: u64, value: impl IntoJson) -> Result<u64> {
+        state::compare_and_set(scope, key, version, value.into_json()?.as_str())
+    }
+
+    /// Sets what `change` makes of the value that is there, again if another call was faster. Returns what was set; `busy` if others
+    /// were faster time and again.
+    pub fn update<T: FromJson + IntoJson + Clone>(
+        scope: Scope,
+        key: &str,
+        mut change: impl FnMut(Option<T>) -> Result<T>,
+    ) -> Result<T> {
+        for _ in 0..TRIES {
+            let (value, version) = get(scope, key)?.map_or((None, 0), |entry: Entry<T>| (Some(entry.value), entry.version));
+            let value = change(value)?;
+            match compare_and_set(scope, key, version, value.clone()) {
+                Err(Failure { kind: FailureKind::Conflict, .. }) => {}
+                Err(failure) => return Err(failure),
+                Ok(_) => return Ok(value),
+            }
+        }
+        Err(Failure::busy("others changed the value each time"))
+    }
+
+    /// Removes a value, and says whether there was one.
+    pub fn delete(scope: Scope, key: &str) -> Result<bool> {
+        state::delete(scope, key)
+    }
+
+    /// All keys that begin with the prefix, in the order of their bytes.
+    pub fn keys(scope: Scope, prefix: &str) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        loop {
+            let page = keys_after(scope, prefix, keys.last().map(String::as_str), PAGE)?;
+            let last = page.len() < PAGE as usize;
+            keys.extend(page);
+            if last {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// Keys that begin with the prefix, in the order of their bytes, after the given one if any: at most `limit`, of which a host
+    /// gives no more than 1000.
+    pub fn keys_after(scope: Scope, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        state::keys(scope, prefix, after, limit)
+    }
+}
+
+/// Time, as coarse as the grant says: `grants: { clock: { resolution: 1ms } }`, or `{ fixed: 2026-01-01T00:00:00Z }`. The clocks of the
+/// standard library tell the same, without a grant as coarse as a millisecond.
+#[cfg(feature = "clock")]
+pub mod clock {
+    use std::time::{Duration, SystemTime};
+
+    use crate::bindings::capability::clock;
+
+    /// What time it is.
+    pub fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(clock::now())
+    }
+
+    /// A time that never runs backwards, since a moment that is the same for all of a call.
+    pub fn monotonic() -> Duration {
+        Duration::from_nanos(clock::monotonic())
+    }
+}
+
+/// Numbers that nobody outside the run can foresee, and that are the same on every attempt of a call: `grants: { random: true }`.
+#[cfg(feature = "random")]
+pub mod random {
+    use crate::bindings::capability::random;
+
+    /// The next number, any of 64 bits.
+    pub fn next() -> u64 {
+        random::next()
+    }
+
+    /// The next number below `end`, each as likely as the others; 0 if `end` is.
+    pub fn below(end: u64) -> u64 {
+        // Numbers beyond the last whole multiple would make the first ones likelier.
+        let Some(beyond) = u64::MAX.checked_rem(end).map(|rest| u64::MAX - rest) else { return 0 };
+        loop {
+            let number = next();
+            if number < beyond {
+                return number % end;
+            }
+        }
+    }
+}
 
 /// Flows that the operator's file grants to the plugin by name: `grants: { subflow: [NAME] }`.
 #[cfg(feature = "subflow")]

@@ -87,7 +87,7 @@ struct Loaded<'f> {
 impl Loaded<'_> {
     async fn load(&mut self, flow: &Flow, sandbox: &Sandbox, name: &str, config: &file::Plugin) {
         let limits = config.limits.over(config.profile);
-        let grants = config.grants.rights();
+        let grants = config.grants.rights(|path| flow.resolve(path));
         let whole = format!("{}{name}", self.within);
         let loaded = match self.components.map(|components| components.get(&whole)) {
             Some(Some(bytes)) => sandbox.load(name, bytes, &grants, &limits).await,
@@ -156,12 +156,13 @@ fn refused(flow: &Flow, name: &str, error: &Refusal) -> Problem {
     let at = |key: &str| span(flow, name, key);
     let message = format!("plugin `{name}`: {}", error.reason());
     match error.reason() {
-        Refusal::NotGranted { import, lines } => {
-            let message =
-                format!("plugin `{name}`: it imports `{import}`, which is not granted and not available in this host yet");
+        Refusal::NotGranted { import, served, lines } => {
+            let yet = if *served { "" } else { " and not available in this host yet" };
+            let message = format!("plugin `{name}`: it imports `{import}`, which is not granted{yet}");
             Problem::new(message, at("grants")).with_help(format!("the lines that would grant it:\n{lines}"))
         }
-        Refusal::NotAvailable { .. } => Problem::new(message, at("grants")),
+        Refusal::NotAvailable { .. } | Refusal::Grant { .. } => Problem::new(message, at("grants")),
+        Refusal::LimitTooHigh { line, .. } if line.contains(".grants.") => Problem::new(message, at("grants")),
         Refusal::Limit { .. } | Refusal::LimitTooHigh { .. } | Refusal::CompileTimeout { .. } | Refusal::CompileMemory { .. } => {
             Problem::new(message, at("limits"))
         }

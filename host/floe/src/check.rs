@@ -54,7 +54,7 @@ pub fn execute(args: &CheckArgs) -> Result<Exit, Error> {
         for (name, config) in part.file.plugins.iter() {
             let limits = config.limits.over(config.profile);
             let inspection = read(part, name, config, &limits)?;
-            report.add(&format!("{within}{name}"), &inspection, &config.grants.rights(), &limits, &ceilings);
+            report.add(&format!("{within}{name}"), &inspection, &config.grants.rights(|dir| part.resolve(dir)), &limits, &ceilings);
         }
     }
     let mut out = std::io::stdout().lock();
@@ -75,10 +75,10 @@ fn ceilings(tenants: Option<&TenantsFile>, only: Option<&str>) -> Result<Vec<(Op
             Error::wrong(format!("there is no tenant `{name}`, and none for others"))
                 .with_help("`tenants` in the file names them")
         })?;
-        return Ok(vec![(Some(name.to_owned()), config.ceiling())]);
+        return Ok(vec![(Some(name.to_owned()), tenants.ceiling(config))]);
     }
-    let named = tenants.tenants.iter().map(|(name, config)| (Some(name.to_owned()), config.ceiling()));
-    let others = tenants.others.as_ref().map(|config| (Some("(others)".to_owned()), config.ceiling()));
+    let named = tenants.tenants.iter().map(|(name, config)| (Some(name.to_owned()), tenants.ceiling(config)));
+    let others = tenants.others.as_ref().map(|config| (Some("(others)".to_owned()), tenants.ceiling(config)));
     Ok(named.chain(others).collect())
 }
 

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use crate::Error;
 
 pub use edges::Link;
-pub use grants::{CAPABILITIES, GrantsConfig};
+pub use grants::{CAPABILITIES, ClockConfig, DirectoryConfig, GrantsConfig, StateConfig};
 pub use graph::{Code, Made, Resolve, Unresolved, Wanted};
 pub use join::{JoinConfig, JoinNode, LateConfig, OnIncompleteConfig};
 pub use limits::{LimitsConfig, Profile};
@@ -41,7 +41,7 @@ pub use subflow::{MAX_SUBFLOWS, SubflowNode};
 pub use tenants::{RateConfig, TenantConfig, TenantsFile};
 pub use tree::{Origin, Span, Step};
 pub use types::{Budget, DiscardNode, Edge, FlowFile, LongEdge, MapNode, Node, OneOrMany, Plugin, RunNode};
-pub use units::{Bytes, Count, Time, parse_bytes, parse_time};
+pub use units::{Bytes, Count, Moment, Time, parse_bytes, parse_time};
 
 /// What a flow file may have; a thousand nodes need a tenth of it.
 pub const MAX_FLOW_BYTES: u64 = 1024 * 1024;

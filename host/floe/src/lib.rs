@@ -14,7 +14,7 @@
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let settings = Settings::from_env();
 //! let file = file::Flow::load(Path::new("examples/speeches"), &[])?;
-//! let sandbox = start::sandbox(&settings, None)?;
+//! let sandbox = start::sandbox(&settings)?;
 //! let assembled = assemble::assemble(&file, &sandbox, settings.cores.get()).await?;
 //! let flow = Flow::start(assembled.graph, start::config(&file, &sandbox));
 //!

@@ -21,7 +21,7 @@ pub fn inspect_file(args: &InspectArgs, settings: &Settings) -> Result<Exit, Err
     let limits = Limits::profile(args.profile.into());
     let inspection = inspect(&bytes).map_err(|error| Error::wrong(format!("`{}`: {}", file.display(), error.reason())))?;
     let name = name_of(&file);
-    let loaded = start::sandbox(settings, None).and_then(|sandbox| load(&sandbox, &name, &bytes, &limits));
+    let loaded = start::sandbox(settings).and_then(|sandbox| load(&sandbox, &name, &bytes, &limits));
     let mut out = std::io::stdout().lock();
     if args.json {
         let (nodes, tools, refused) = match &loaded {
@@ -89,7 +89,7 @@ pub fn call(args: &CallArgs, settings: &Settings) -> Result<Exit, Error> {
     let input = payload("--input", &argument(&args.input)?)?;
     let config = payload("--config", &args.config)?;
     let config = if config.value().is_null() { json!({}).into() } else { config };
-    let sandbox = start::sandbox(settings, None)?;
+    let sandbox = start::sandbox(settings)?;
     let plugin = load(&sandbox, &name, &bytes, &Limits::profile(args.profile.into()))?;
     let wrong = |error: floe_sandbox::Error| Error::wrong(error.to_string());
     let invoke = if plugin.tools.iter().any(|tool| tool.name == args.member) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use floe_flow::{Attempted, Config, Entry, FailureKind, Flow, Record, Tape, Unfit};
+use floe_sandbox::Secret;
 use floe_store::{Reader, RunInfo};
 use serde_json::json;
 
@@ -105,7 +106,7 @@ impl Kept {
     async fn replay(self, args: &ReplayArgs, settings: &Settings, entries: Vec<Entry>) -> Result<Exit, Error> {
         let Self { info, components, chain } = self;
         let file = flow_file(&info)?;
-        let sandbox = start::sandbox(settings, None)?;
+        let sandbox = start::sandbox_with(settings, |config| config.secret = info.secret.map(Secret::new))?;
         let assembled = assemble::assemble_from(&file, &sandbox, settings.cores.get(), &components).await?;
         let outer = Flow::start(assembled.graph, unbounded(start::config(&file, &sandbox)));
         let (flow, part, within) = inner(&outer, &file, &chain)?;

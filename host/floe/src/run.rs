@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use floe_flow::{Config, Cursor, End, Flow, JournalError, Observer, Several, TraceError};
 use floe_sandbox::Sandbox;
-use floe_store::Sqlite;
 use indicatif::ProgressBar;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -35,7 +34,7 @@ use crate::{Error, Exit, assemble, builder, export, start};
 
 pub use log::start as start_log;
 
-use durable::Durable;
+use durable::{Durable, Opened};
 use input::{Line, Reading};
 use interrupt::Interrupts;
 use output::{Lines, Output};
@@ -71,8 +70,7 @@ pub fn run(args: &RunArgs, settings: &Settings, mut started: Instant) -> Result<
 
 /// Goes on with a run from its journal and returns how it went.
 pub fn resume(args: &ResumeArgs, settings: &Settings, started: Instant) -> Result<Exit, Error> {
-    let known = start::runtime()?.block_on(async { Sqlite::read(&args.journal).await?.info().await });
-    let Some(info) = known? else {
+    let Some(info) = start::runtime()?.block_on(durable::info_of(&args.journal))? else {
         let message = format!("`{}` holds no run", args.journal.display());
         return Err(Error::wrong(message).with_help("`floe run FLOW --journal FILE` begins one"));
     };
@@ -112,13 +110,24 @@ impl Plan {
         self.check_files()?;
         self.check_weights()?;
         let tenants = self.process.tenants.as_deref().map(TenantsFile::load).transpose()?;
-        let sandbox = start::sandbox(settings, tenants.as_ref())?;
-        start::runtime()?.block_on(self.run_on(&sandbox, tenants.as_ref(), settings, started))
+        let runtime = start::runtime()?;
+        let opened = match &self.journal {
+            Some(path) => Some(runtime.block_on(Opened::open(path, self.process.journal_max))?),
+            None => None,
+        };
+        let sandbox = start::sandbox_with(settings, |config| {
+            config.tenants = tenants.as_ref().map(TenantsFile::ceilings);
+            if let Some(opened) = &opened {
+                (config.state, config.secret) = (Some(opened.values()), Some(opened.secret));
+            }
+        })?;
+        runtime.block_on(self.run_on(&sandbox, opened, tenants.as_ref(), settings, started))
     }
 
     async fn run_on(
         &self,
         sandbox: &Sandbox,
+        opened: Option<Opened>,
         tenants: Option<&TenantsFile>,
         settings: &Settings,
         started: Instant,
@@ -131,8 +140,8 @@ impl Plan {
         for warning in &assembled.warnings {
             tracing::warn!("{warning}");
         }
-        let durable = match &self.journal {
-            Some(path) => Some(Arc::new(Durable::open(path, self, &assembled).await?)),
+        let durable = match opened {
+            Some(opened) => Some(Arc::new(Durable::open(opened, self, &assembled).await?)),
             None => None,
         };
         let (watch, events) = Watch::new(started, self.process.events.as_deref())?;

@@ -5,17 +5,22 @@ use floe_sandbox::Sandbox;
 use tokio::runtime::Handle;
 
 use crate::Error;
-use crate::file::{Flow, TenantsFile};
+use crate::file::Flow;
 use crate::settings::Settings;
 
-/// The sandbox that suits this machine, with the ceilings of its tenants, if there is a file of them.
-pub fn sandbox(settings: &Settings, tenants: Option<&TenantsFile>) -> Result<Sandbox, Error> {
-    let config = floe_sandbox::Config {
+/// The sandbox that suits this machine. Values that plugins keep are in memory, and its randomness is its own.
+pub fn sandbox(settings: &Settings) -> Result<Sandbox, Error> {
+    sandbox_with(settings, |_| {})
+}
+
+/// As [`sandbox`], with something else about it changed.
+pub fn sandbox_with(settings: &Settings, change: impl FnOnce(&mut floe_sandbox::Config)) -> Result<Sandbox, Error> {
+    let mut config = floe_sandbox::Config {
         cache: settings.cache.clone(),
         compiler: settings.compiler.clone(),
-        tenants: tenants.map(TenantsFile::ceilings),
         ..floe_sandbox::Config::new(settings.cores.get())
     };
+    change(&mut config);
     Sandbox::new(config).map_err(|error| Error::wrong(error.to_string()))
 }
 

@@ -90,7 +90,7 @@ fn unknown_keys_have_a_place_and_a_suggestion() {
         grant,
         &[],
         &expect![
-            "flow.yaml:6:15: unknown key `htp`; did you mean `http`? (known here: state, secrets, http, clock, random, tools, subflow, model, approval, sockets)"
+            "flow.yaml:6:15: unknown key `htp`; did you mean `http`? (known here: state, secrets, http, clock, random, tools, subflow, model, approval, files, sockets)"
         ],
     );
     check(
@@ -707,5 +707,54 @@ fn the_schema_refuses_the_numbers_that_the_parser_refuses() {
                 assert_eq!(schema.check(&flow).is_ok(), fits, "the schema: {place}/{key}: {value}");
             }
         }
+    }
+}
+
+#[test]
+fn grants_are_typed() {
+    let flow = |grants: &str| {
+        format!("floe: 1\nname: test\nplugins:\n  p: {{ source: p.wasm, grants: {{ {grants} }} }}\nnodes:\n  n: {{ run: p/n }}\n")
+    };
+    let check = |grants: &str, expect: &Expect| check_files(&[("flow.yaml", &flow(grants))], expect);
+    for fits in [
+        "state: { space: notes, bytes: 64KiB }, random: true, files: [{ dir: ./data, as: /data }]",
+        "state: { space: notes }, random: false, files: []",
+        "clock: { resolution: 1ns }",
+        "clock: { resolution: 1h }",
+        "clock: { fixed: 2024-02-29T23:59:59.123456789Z }",
+    ] {
+        check(fits, &expect!["fits"]);
+    }
+    check("state: notes", &expect!["flow.yaml:4:41: expected a map, found the text `notes`"]);
+    check("state: { bytes: 1MiB }", &expect!["flow.yaml:4:34: `space` is missing"]);
+    check("random: 1", &expect!["flow.yaml:4:42: expected `true` or `false`, found the number 1"]);
+    check("files: [./data]", &expect!["flow.yaml:4:42: expected a map, found the text `./data`"]);
+    check(
+        "files: [{ dir: ./data, as: /data, write: true }]",
+        &expect!["flow.yaml:4:68: unknown key `write` (known here: dir, as)"],
+    );
+    check("clock: {}", &expect!["flow.yaml:4:34: a clock has either a `resolution` or a time at which it is `fixed`"]);
+    check(
+        "clock: { resolution: 1ms, fixed: 2026-01-01T00:00:00Z }",
+        &expect!["flow.yaml:4:34: a clock has either a `resolution` or a time at which it is `fixed`"],
+    );
+    for moment in [
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        "2026-01-01T00:00:00+01:00",
+        "2026-02-29T00:00:00Z",
+        "2026-00-01T00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-01-00T00:00:00Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:00:60Z",
+        "2026-1-1T00:00:00Z",
+        "2026-01-01T00:00:00.Z",
+        "+026-01-01T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+    ] {
+        let problems = parse(&flow(&format!("clock: {{ fixed: '{moment}' }}")), &[]).map(|_| ()).unwrap_err().to_string();
+        let says = format!("`{moment}` is no moment; write date and time in UTC: 2026-01-01T00:00:00Z");
+        assert!(problems.ends_with(&says), "{problems}");
     }
 }

@@ -7,7 +7,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use floe_flow::state::{Owner, Place};
+use floe_store::Sqlite;
 use serde_json::{Value, json};
+use sqlx::Connection;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -232,4 +235,86 @@ fn a_journals_limit_is_one_that_can_be() {
         assert_eq!(ran.status.code(), Some(2), "{args:?}");
         assert!(errors(&ran).contains(says), "{args:?} should say `{says}`: {}", errors(&ran));
     }
+}
+
+/// The values of a journal's space `s`, by key, of the tenant `me`.
+fn values(dir: &Path) -> Vec<(String, String)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let reader = Sqlite::read(&dir.join("j.db")).await.unwrap();
+        let place = Place { tenant: "local".into(), space: "s".into(), owner: Owner::Tenant };
+        let mut values = Vec::new();
+        for key in reader.state_keys(&place, "", None, 100).await.unwrap() {
+            let entry = reader.state(&place, &key).await.unwrap().unwrap();
+            values.push((key, entry.value.to_string()));
+        }
+        values
+    })
+}
+
+/// Three visits, whose count is in the journal.
+fn visits() -> TempDir {
+    let dir = folder(floe_tests::WANTS_STATE, "visits", "1\n2\n3\n");
+    let flow = fs::read_to_string(dir.path().join("flow.yaml")).unwrap();
+    let granted = flow.replace("limits: { wall: 60s }", "grants: { state: { space: s } }");
+    assert_ne!(granted, flow);
+    fs::write(dir.path().join("flow.yaml"), granted).unwrap();
+    done(dir.path(), &RUN);
+    dir
+}
+
+#[test]
+fn values_are_in_the_journal_and_a_replay_changes_none() {
+    let dir = visits();
+    let dir = dir.path();
+    let mut counted: Vec<u64> = output(dir).iter().map(|line| line["payload"].as_u64().unwrap()).collect();
+    counted.sort_unstable();
+    assert_eq!(counted, [1, 2, 3]);
+    assert_eq!(values(dir), [("visits".to_owned(), "3".to_owned())]);
+    let before = fs::read(dir.join("j.db")).unwrap();
+    for trace in json_lines(&done(dir, &["traces", "--json"])) {
+        let replayed = done(dir, &["replay", trace["trace_id"].as_str().unwrap()]);
+        assert!(replayed.contains("identical: 1 of 1 attempts"), "{replayed}");
+    }
+    assert_eq!(fs::read(dir.join("j.db")).unwrap(), before);
+    // What is done with goes, and the values stay.
+    done(dir, &["purge", "--keep", "0"]);
+    assert_eq!(done(dir, &["traces", "--json"]), "");
+    assert_eq!(values(dir), [("visits".to_owned(), "3".to_owned())]);
+}
+
+/// Randomness goes on as it began: its secret is in the journal.
+#[test]
+fn a_run_that_goes_on_has_the_same_secret() {
+    let dir = visits();
+    let dir = dir.path();
+    let secret = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { Sqlite::read(&dir.join("j.db")).await.unwrap().info().await.unwrap().unwrap().secret.unwrap() })
+    };
+    let first = secret();
+    assert_ne!(first, [0; 32]);
+    done(dir, &["resume", "j.db"]);
+    assert_eq!(secret(), first);
+}
+
+/// A journal from before there were values is brought up to date by whoever goes on with it, as those who only read it say.
+#[test]
+fn an_older_journal_is_brought_up_to_date_where_its_run_goes_on() {
+    let dir = visits();
+    let dir = dir.path();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join("j.db"));
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        let undo =
+            "DROP TABLE state; DROP TABLE spaces; PRAGMA user_version = 1; UPDATE run SET info = json_remove(info, '$.secret')";
+        sqlx::raw_sql(undo).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    });
+    let refused = floe(dir, &["traces"]);
+    assert!(errors(&refused).contains("`floe resume j.db` brings it up to date"), "{}", errors(&refused));
+    done(dir, &["resume", "j.db"]);
+    assert_eq!(json_lines(&done(dir, &["traces", "--json"])).len(), 3);
+    assert_eq!(values(dir), []);
 }

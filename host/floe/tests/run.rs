@@ -175,13 +175,57 @@ fn what_is_no_component_is_refused_before_anything_runs() {
 fn imports_without_a_grant_are_refused_with_the_lines_that_would_grant_them() {
     for (plugin, import, lines) in [
         (floe_tests::WANTS_HTTP, "wasi:http/types", "http: [{ host:"),
-        (floe_tests::WANTS_STATE, "floe:capability/state@0.0.1", "state: {"),
+        (floe_tests::WANTS_STATE, "floe:capability/state@0.1.0", "state: { space: NAME, bytes: 1MiB }"),
+        (floe_tests::WANTS_CLOCK, "floe:capability/clock@0.1.0", "clock: { resolution: 1ms }"),
+        (floe_tests::WANTS_RANDOM, "floe:capability/random@0.1.0", "random: true"),
     ] {
         let ran = run(one_node(plugin, "any", "").path(), "1\n", &[]);
         assert_eq!(ran.code, Some(2), "{}", ran.errors);
-        for says in [import, "not available in this host yet", "grants:", lines] {
+        for says in [import, "is not granted", "grants:", lines] {
             assert!(ran.errors.contains(says), "`{says}` is missing: {}", ran.errors);
         }
+    }
+}
+
+/// Runs a flow of one node with these grants over one line, and returns the payload that comes out.
+fn with_grants(plugin: &str, node: &str, grants: &str, line: &str) -> Value {
+    let dir = one_node(plugin, node, &format!("    grants: {{ {grants} }}\n"));
+    fs::create_dir(dir.path().join("data")).unwrap();
+    fs::write(dir.path().join("data/file"), "text").unwrap();
+    let ran = run(dir.path(), &format!("{line}\n"), &[]);
+    assert_eq!((ran.code, ran.lines.len()), (Some(0), 1), "{}", ran.errors);
+    ran.lines[0]["payload"].clone()
+}
+
+#[test]
+fn a_plugin_has_what_it_is_granted() {
+    let fixed = with_grants(floe_tests::WANTS_CLOCK, "times", "clock: { fixed: 2026-01-01T00:00:00.5Z }", "7");
+    let at = |monotonic: u64| {
+        let now = 1_767_225_600_500_000_000_u64;
+        json!({ "now": now, "monotonic": monotonic, "wasi_now": now, "wasi_elapsed": monotonic })
+    };
+    assert_eq!(fixed, json!([at(0), at(7_000_000)]));
+    let coarse = with_grants(floe_tests::WANTS_CLOCK, "times", "clock: { resolution: 1h }", "1");
+    assert!(coarse[0]["now"].as_u64().unwrap().is_multiple_of(3_600_000_000_000), "{coarse}");
+    assert_eq!(with_grants(floe_tests::READS_FILES, "read", "files: [{ dir: ./data, as: /in }]", "\"/in/file\""), json!("text"));
+    assert_eq!(with_grants(floe_tests::WANTS_STATE, "visits", "state: { space: s }", "1"), json!(1));
+    // Nobody foresees the numbers of a run.
+    let draw = || with_grants(floe_tests::WANTS_RANDOM, "numbers", "random: true", "2");
+    assert_ne!(draw(), draw());
+}
+
+#[test]
+fn what_cannot_be_granted_is_said_with_its_place() {
+    let gone = "files: [{ dir: ./gone, as: /in }]";
+    for (plugin, grants, says) in [
+        (floe_tests::READS_FILES, gone, "`plugins.p.grants.files`: cannot read the directory"),
+        (floe_tests::READS_FILES, "files: [{ dir: ., as: in }]", "`in` is no absolute path such as /data"),
+        (floe_tests::WANTS_STATE, "state: { space: a b }", "a space's name is 1 to 64 of a-z"),
+        (floe_tests::WANTS_STATE, "state: { space: a, bytes: 2GiB }", "`plugins.p.grants.state.bytes` is 2147483648"),
+    ] {
+        let ran = run(one_node(plugin, "any", &format!("    grants: {{ {grants} }}\n")).path(), "1\n", &[]);
+        let errors = ran.errors.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(ran.code == Some(2) && errors.contains(says) && errors.contains("flow.yaml:6:"), "`{says}`: {errors}");
     }
 }
 

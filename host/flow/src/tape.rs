@@ -58,6 +58,8 @@ pub enum Unfit {
     ItemFailed,
     /// Its answers had more than [`MAX_TAPE`] bytes.
     TooManyAnswers,
+    /// It read files, which may have changed.
+    ReadFiles,
 }
 
 impl Unfit {
@@ -70,6 +72,7 @@ impl Unfit {
             Self::NoRoom => "there was no room for an instance",
             Self::ItemFailed => "an item failed, and the others were ended wherever they were",
             Self::TooManyAnswers => "too many answers: a journal keeps 1 MiB of what the host answers to a call",
+            Self::ReadFiles => "it read files, and what is in these is not recorded",
         }
     }
 }

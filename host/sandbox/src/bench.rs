@@ -12,10 +12,10 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::bindings::exports::floe::plugin::node;
 use crate::bindings::floe::plugin::{budget, emit, log, types};
 use crate::engine::FUEL_YIELD;
-use crate::host::random::Random;
+use crate::host::random::{Random, Secret};
 use crate::limiter::Limiter;
 use crate::limits::Limits;
-use crate::link::{bare_clocks, wasi};
+use crate::link::{bare_world, wasi};
 use crate::{Error, Plugin};
 
 /// A node of a plugin on bare Wasmtime.
@@ -79,7 +79,7 @@ impl Raw {
     async fn instance(&self) -> wasmtime::Result<(Store<Bare>, node::Guest)> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(self.limits.resources)?);
-        let random = Random::new(["", "", ""], self.limits.random);
+        let random = Random::new(&Secret::new([0; 32]), ["", "", ""], self.limits.random);
         let mut store =
             Store::new(&self.engine, Bare { limiter: Limiter::new(&self.limits, self.limits.memory), table, wasi: None, random });
         store.limiter(|bare| &mut bare.limiter);
@@ -139,7 +139,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<Bare>> {
     budget::add_to_linker::<_, HasSelf<Bare>>(&mut linker, |bare| bare)?;
     emit::add_to_linker::<_, HasSelf<Bare>>(&mut linker, |bare| bare)?;
     wasi(&mut linker, |bare| &mut bare.table, |bare| &mut bare.random)?;
-    bare_clocks(&mut linker, |bare| &mut bare.table)?;
+    bare_world(&mut linker, |bare| &mut bare.table)?;
     Ok(linker)
 }
 

@@ -161,7 +161,7 @@ impl Function {
         // What an instance has of earlier calls is in no record.
         let answers = Answers::new(&call.taping, self.reuse <= 1);
         let fresh = answers.are_recorded();
-        let running = Running::new(call, answers, &id, deadline, &identity.limits, amounts);
+        let running = Running::new(call, answers, deadline, amounts);
 
         let warm = if self.reuse > 1 && !fresh { self.pool.take(&ctx.origin().tenant) } else { None };
         // The places come before the store, so that they are dropped after it.

@@ -63,6 +63,17 @@ pub enum Error {
         /// What is possible.
         max: u64,
     },
+    /// What is granted cannot be given: change the grant.
+    #[error("`{line}`: {reason}")]
+    Grant {
+        /// The line of the flow file.
+        line: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The system gives no randomness: nothing can run.
+    #[error("this system has no randomness: {0}")]
+    Random(String),
     /// It was built for another version of the contract: rebuild it.
     #[error(
         "it was built for the contract floe:plugin@{asked}, and this host serves floe:plugin@{served}; rebuild it for that version"
@@ -80,12 +91,12 @@ pub enum Error {
         served: &'static str,
     },
     /// It imports a capability that it was not granted. Granting it takes the operator, who finds the lines in the message.
-    #[error(
-        "it imports `{import}`, which is not granted and not available in this host yet; the lines that would grant it:\n{lines}"
-    )]
+    #[error("it imports `{import}`, which is not granted{}; the lines that would grant it:\n{lines}", yet(.served))]
     NotGranted {
         /// The import.
         import: String,
+        /// This host has it.
+        served: bool,
         /// What to write in the flow file.
         lines: String,
     },
@@ -147,6 +158,12 @@ pub enum Error {
         /// What there is.
         known: String,
     },
+}
+
+/// What a refusal adds where a grant would not be enough.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the macro passes fields by reference")]
+fn yet(served: &bool) -> &'static str {
+    if *served { "" } else { " and not available in this host yet" }
 }
 
 impl Error {

@@ -2,9 +2,12 @@
 //! a limit ends the call.
 
 pub(crate) mod budget;
+pub(crate) mod clock;
 pub(crate) mod clocks;
 pub(crate) mod emit;
+pub(crate) mod files;
 pub(crate) mod log;
 pub(crate) mod random;
+pub(crate) mod state;
 pub(crate) mod stdio;
 pub(crate) mod subflow;

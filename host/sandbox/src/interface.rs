@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::Error;
+use crate::host::clocks::Clock;
+use crate::host::files::Directory;
+use crate::host::state::Space;
 use crate::inspect::Inspection;
 use crate::text::is_name;
 
@@ -14,6 +17,15 @@ pub const CONTRACT: &str = "0.1.0";
 /// A capability that is served has its settings here, a module in `host` and a line in `SERVED`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
+    /// Values that outlive a call; none: the capability is not granted.
+    pub state: Option<Space>,
+    /// The time that its clocks tell; none: WASI's are coarse (see [`DEFAULT_CLOCK_RESOLUTION`](crate::DEFAULT_CLOCK_RESOLUTION)), and
+    /// the capability is not granted.
+    pub clock: Option<Clock>,
+    /// Whether it may import the capability of randomness; WASI's is there for all.
+    pub random: bool,
+    /// Directories that it may read through WASI.
+    pub files: Vec<Directory>,
     /// Subflows that it may run, by their names in the flow; none: the capability is not granted.
     pub subflow: Option<BTreeSet<String>>,
     /// Keys under `grants` of what no host serves yet: they change only what a refusal says.
@@ -26,6 +38,10 @@ impl Grants {
     pub fn at_most(&self, most: &Self) -> Self {
         let both = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.intersection(other).cloned().collect();
         Self {
+            state: self.state.as_ref().zip(most.state.as_ref()).and_then(|(one, other)| one.at_most(other)),
+            clock: self.clock.zip(most.clock).map(|(one, other)| one.at_most(other)),
+            random: self.random && most.random,
+            files: self.files.iter().filter(|directory| most.files.contains(directory)).cloned().collect(),
             subflow: self.subflow.as_ref().zip(most.subflow.as_ref()).map(|(one, other)| both(one, other)),
             unserved: both(&self.unserved, &most.unserved),
         }
@@ -34,6 +50,10 @@ impl Grants {
     /// Whether a capability is granted, by its key under `grants`.
     pub fn has(&self, key: &str) -> bool {
         match key {
+            "state" => self.state.is_some(),
+            "clock" => self.clock.is_some(),
+            "random" => self.random,
+            "files" => !self.files.is_empty(),
             "subflow" => self.subflow.is_some(),
             _ => self.unserved.contains(key),
         }
@@ -101,7 +121,7 @@ const INERT: [(&str, &[&str]); 5] = [
 ];
 
 /// The interfaces of `floe:capability` that this host serves, and their versions up to the last part, which only adds.
-const SERVED: [(&str, &str); 1] = [("subflow", "0.1")];
+const SERVED: [(&str, &str); 4] = [("state", "0.1"), ("clock", "0.1"), ("random", "0.1"), ("subflow", "0.1")];
 
 /// The interfaces of `floe:capability` and the lines that would grant them.
 const CAPABILITIES: [(&str, &str); 9] = [
@@ -160,11 +180,15 @@ pub(crate) fn admit(inspection: &Inspection, plugin: &str, grants: &Grants) -> R
 
 /// Whether this host serves it and the operator grants it.
 fn is_available(import: &str, grants: &Grants) -> bool {
-    let served = |interface: &Interface<'_>| {
+    is_served(import) && Interface::parse(import).is_some_and(|interface| grants.has(interface.name))
+}
+
+fn is_served(import: &str) -> bool {
+    let served = |interface: Interface<'_>| {
         let minor = interface.version.and_then(|version| version.rsplit_once('.')).map(|(minor, _)| minor);
-        SERVED.iter().any(|(name, version)| *name == interface.name && minor == Some(version)) && grants.has(interface.name)
+        SERVED.iter().any(|(name, version)| *name == interface.name && minor == Some(version))
     };
-    classify(import) == Class::Capability && Interface::parse(import).is_some_and(|interface| served(&interface))
+    classify(import) == Class::Capability && Interface::parse(import).is_some_and(served)
 }
 
 /// The key under `grants` that an import needs; none: nothing grants it.
@@ -184,7 +208,7 @@ fn refuse(import: &str, plugin: &str, grants: &Grants) -> Error {
         return Error::NotAvailable { import: import_name };
     }
     let lines = format!("  plugins:\n    {plugin}:\n      grants:\n        {line}");
-    Error::NotGranted { import: import_name, lines }
+    Error::NotGranted { served: is_served(import), import: import_name, lines }
 }
 
 /// The key under `grants` and the whole line.

@@ -1,5 +1,5 @@
-//! What a component can import: the contract and the part of WASI that does nothing outside the call. Everything else is
-//! absent, sockets included, so that it cannot be called even by mistake.
+//! What a component can import: the contract, the capabilities, and the part of WASI that does nothing outside the call. Everything
+//! else is absent, sockets included, so that it cannot be called even by mistake.
 
 use wasmtime::Engine;
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
@@ -11,8 +11,8 @@ use wasmtime_wasi::p2::bindings::{cli, clocks as wasi_clocks, filesystem, random
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use crate::bindings::floe::plugin::{emit, log};
-use crate::host::random::{HasRandom, Random};
-use crate::host::{budget, clocks, subflow};
+use crate::host::random::{self as randomness, HasRandom, Random};
+use crate::host::{budget, clock, clocks, files, state as values, subflow};
 use crate::state::State;
 
 /// The linker of every plugin; type checks against it happen once, at load.
@@ -22,6 +22,10 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     budget::add_to_linker(&mut linker)?;
     emit::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     clocks::add_to_linker(&mut linker)?;
+    files::add_to_linker(&mut linker)?;
+    values::add_to_linker(&mut linker)?;
+    clock::add_to_linker(&mut linker)?;
+    randomness::add_to_linker(&mut linker)?;
     subflow::add_to_linker(&mut linker)?;
     wasi(
         &mut linker,
@@ -31,13 +35,13 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
         },
         |state| {
             state.call.host_calls += 1;
-            &mut state.call.random
+            state.random()
         },
     )?;
     Ok(linker)
 }
 
-/// The part of WASI 0.2 whose answers follow from the call: no directories, no environment, no arguments, no sockets.
+/// The part of WASI 0.2 whose answers follow from the call: no environment, no arguments, no sockets.
 pub(crate) fn wasi<T: WasiView + 'static>(
     linker: &mut Linker<T>,
     table: fn(&mut T) -> &mut ResourceTable,
@@ -48,8 +52,6 @@ pub(crate) fn wasi<T: WasiView + 'static>(
     random::random::add_to_linker::<T, HasRandom>(linker, randomness)?;
     random::insecure::add_to_linker::<T, HasRandom>(linker, randomness)?;
     random::insecure_seed::add_to_linker::<T, HasRandom>(linker, randomness)?;
-    filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
-    filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
     cli::exit::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     cli::environment::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     cli::stdin::add_to_linker::<T, WasiCli>(linker, T::cli)?;
@@ -62,14 +64,16 @@ pub(crate) fn wasi<T: WasiView + 'static>(
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)
 }
 
-/// WASI's clocks as they are, for calls that nobody records.
-pub(crate) fn bare_clocks<T: WasiView + 'static>(
+/// WASI's clocks and its file system as they are, for calls that nobody records and that are granted no directory.
+pub(crate) fn bare_world<T: WasiView + 'static>(
     linker: &mut Linker<T>,
     table: fn(&mut T) -> &mut ResourceTable,
 ) -> wasmtime::Result<()> {
     io::poll::add_to_linker::<T, HasTable>(linker, table)?;
     wasi_clocks::wall_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
-    wasi_clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)
+    wasi_clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
+    filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+    filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)
 }
 
 struct HasTable;

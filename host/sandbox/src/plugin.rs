@@ -12,7 +12,6 @@ use crate::Error;
 use crate::bindings::floe::plugin::log::Level;
 use crate::call::{Function, Loaded, Target, begin};
 use crate::describe::{self, ToolSpec};
-use crate::host::random::Random;
 use crate::inspect::Inspection;
 use crate::pool::Pool;
 use crate::state::Running;
@@ -88,9 +87,8 @@ impl Plugin {
     /// Lets the plugin describe itself: on the guests' threads, under the limits of a call, without a trace.
     pub(crate) async fn describe(loaded: Arc<Loaded>, inspection: Inspection, threads: &Handle) -> Result<Self, Error> {
         let asked = Arc::clone(&loaded);
-        let seed = inspection.digest.clone();
         // Dropped with this call.
-        let describing = AbortOnDropHandle::new(threads.spawn(async move { ask(&asked, &seed).await }));
+        let describing = AbortOnDropHandle::new(threads.spawn(async move { ask(&asked).await }));
         let (nodes, tools) = match describing.await {
             Ok(described) => described?,
             Err(_) => return Err(Error::Description("the host failed to read it".to_owned())),
@@ -100,13 +98,12 @@ impl Plugin {
     }
 }
 
-async fn ask(loaded: &Loaded, seed: &str) -> Result<(Vec<NodeSpec>, Vec<ToolSpec>), Error> {
+async fn ask(loaded: &Loaded) -> Result<(Vec<NodeSpec>, Vec<ToolSpec>), Error> {
     let limits = &loaded.identity.limits;
     // Before the store, so that it is dropped after it.
     let _places = loaded.core.room.wait(loaded.places).await.map_err(Error::Describe)?;
     let deadline = after(Instant::now(), limits.wall);
-    let random = Random::new([seed, "", ""], limits.random);
-    let mut store = loaded.store(&loaded.identity, Running::describe(deadline, random, limits.amounts()));
+    let mut store = loaded.store(&loaded.identity, Running::describe(deadline, limits.amounts()));
     begin(&mut store, limits.fuel);
     let ended = {
         let work = pin!(async {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use floe_flow::StateStore;
+use floe_flow::state::{MAX_STATE_BYTES, Memory};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +21,8 @@ use crate::compiler::{Allowance, Compiler};
 use crate::engine::{
     MAX_INSTANCES, MAX_MEMORIES, MAX_MEMORY, MAX_RANDOM, MAX_TABLE_ELEMENTS, MAX_TABLES, TABLES_PER_PLACE, Ticker, engine,
 };
+use crate::host::files::{Directories, FILE_THREADS};
+use crate::host::random::Secret;
 use crate::inspect::{Inspection, check_functions, inspect};
 use crate::interface::{Grants, admit};
 use crate::kept::{Kept, MAX_KEPT, MAX_KEPT_BYTES};
@@ -29,6 +33,7 @@ use crate::pool::Room;
 use crate::share::Threads;
 use crate::state::{Identity, State};
 use crate::tenants::{Registry, Tenants};
+use crate::text::is_name;
 
 /// Live instances at once. Each takes six of the kernel's 65 530 mappings and some 30 KiB, more where the guest uses more.
 pub const DEFAULT_POOL: u32 = 1000;
@@ -52,15 +57,27 @@ pub struct Config {
     pub instances: u32,
     /// Where components are compiled.
     pub compiler: Compiler,
+    /// Where plugins keep values that outlive a call; none: in memory, as long as the sandbox.
+    pub state: Option<Arc<dyn StateStore>>,
+    /// What the randomness of calls follows from: with the same one, a call has the same. None: one is drawn.
+    pub secret: Option<Secret>,
     /// What tenants may have at most; none: whatever plugins are granted.
     pub tenants: Option<Tenants>,
 }
 
 impl Config {
-    /// Guests on so many threads, compiled in this process each time, with as much room as most machines have for, and no tenants with
-    /// ceilings.
+    /// Guests on so many threads, compiled in this process each time, with room for [`DEFAULT_POOL`], values in memory, and no tenants
+    /// with ceilings.
     pub fn new(threads: usize) -> Self {
-        Self { threads, cache: None, instances: DEFAULT_POOL, compiler: Compiler::InProcess, tenants: None }
+        Self {
+            threads,
+            cache: None,
+            instances: DEFAULT_POOL,
+            compiler: Compiler::InProcess,
+            state: None,
+            secret: None,
+            tenants: None,
+        }
     }
 }
 
@@ -77,6 +94,8 @@ pub struct Sandbox {
     compiler: Compiler,
     cache: Option<Arc<Cache>>,
     kept: Arc<Kept>,
+    values: Arc<dyn StateStore>,
+    secret: Secret,
 }
 
 /// What loaded plugins share.
@@ -100,13 +119,14 @@ impl Sandbox {
     /// Starts the engine, its clock and its threads.
     ///
     /// # Errors
-    /// [`Error::Engine`] and [`Error::Thread`]. A cache that cannot be used is only warned of.
+    /// [`Error::Engine`], [`Error::Thread`] and [`Error::Random`]. A cache that cannot be used is only warned of.
     pub fn new(config: Config) -> Result<Self, Error> {
         let engine = engine(config.instances.max(1))?;
         let linker = linker(&engine).map_err(Error::Engine)?;
         let ticker = Ticker::start(&engine)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
+            .max_blocking_threads(FILE_THREADS)
             .thread_name("floe-guest")
             .global_queue_interval(TURNS_TO_NEW_WORK)
             .event_interval(TURNS_TO_TIMERS)
@@ -130,6 +150,8 @@ impl Sandbox {
             compiler: config.compiler,
             cache,
             kept: Arc::new(Kept::new(MAX_KEPT, MAX_KEPT_BYTES)),
+            values: config.state.unwrap_or_else(|| Arc::new(Memory::default())),
+            secret: config.secret.map_or_else(Secret::draw, Ok)?,
         })
     }
 
@@ -150,7 +172,7 @@ impl Sandbox {
 
     async fn try_load(&self, name: &str, bytes: &[u8], grants: &Grants, limits: &Limits) -> Result<Plugin, Error> {
         check_limits(name, limits)?;
-        let identity = Arc::new(Identity { name: name.to_owned(), limits: limits.clone(), grants: grants.clone(), within: None });
+        let identity = Arc::new(self.identity(name, grants, limits)?);
         check_size(&identity, "module", u64::try_from(bytes.len()).unwrap_or(u64::MAX), limits.module)?;
         let inspection = inspect(bytes)?;
         let counts = inspection.counts;
@@ -169,6 +191,29 @@ impl Sandbox {
         let digest = inspection.digest.clone();
         let loaded = Arc::new(Loaded { identity, pre, node, toolset, code, digest, places, core: Arc::clone(&self.core) });
         Plugin::describe(loaded, inspection, self.handle()).await
+    }
+
+    /// Checks what is granted, and opens it.
+    fn identity(&self, name: &str, grants: &Grants, limits: &Limits) -> Result<Identity, Error> {
+        if let Some(space) = &grants.state {
+            let line = |key: &str| format!("plugins.{name}.grants.state.{key}");
+            if !is_name(&space.name) {
+                let reason = "a space's name is 1 to 64 of a-z, 0-9, `_` and `-`".to_owned();
+                return Err(Error::Grant { line: line("space"), reason });
+            }
+            if space.bytes > MAX_STATE_BYTES {
+                return Err(Error::LimitTooHigh { line: line("bytes"), value: space.bytes, max: MAX_STATE_BYTES });
+            }
+        }
+        Ok(Identity {
+            name: name.to_owned(),
+            limits: limits.clone(),
+            grants: grants.clone(),
+            values: Arc::clone(&self.values),
+            directories: Directories::open(&grants.files, &format!("plugins.{name}.grants.files"))?,
+            secret: self.secret,
+            within: None,
+        })
     }
 
     /// Takes what is ready or in the cache, or compiles.

@@ -1,17 +1,19 @@
 //! The data of one store: what the instance holds across calls, and what belongs to the call that runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use floe_flow::{Amounts, Call, Context, Failure, FailureKind, Message, Output, Resource};
+use floe_flow::{Amounts, Call, Context, Failure, FailureKind, Message, Output, Resource, StateStore};
 use tokio::time::Instant;
 use wasmtime::UpdateDeadline;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::clocks::WasiClocksCtxView;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::host::clocks::{Clocks, Polling};
-use crate::host::random::Random;
+use crate::host::clocks::{Clocks, Polling, Time};
+use crate::host::files::Directories;
+use crate::host::random::{Random, Secret};
 use crate::host::stdio::Capture;
 use crate::host::subflow::Children;
 use crate::interface::Grants;
@@ -19,12 +21,17 @@ use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::tape::Answers;
 
-/// A plugin's name, limits and rights, shared by its instances.
+/// A plugin's name, limits and rights, and what these give it, shared by its instances.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) limits: Limits,
     pub(crate) grants: Grants,
+    /// Where values are that outlive a call.
+    pub(crate) values: Arc<dyn StateStore>,
+    pub(crate) directories: Directories,
+    /// What randomness follows from.
+    pub(crate) secret: Secret,
     /// Whose ceiling lowered them; none: nobody's.
     pub(crate) within: Option<Within>,
 }
@@ -86,6 +93,11 @@ pub(crate) struct Reached {
     pub(crate) max: u64,
 }
 
+/// The plugin may not do what it asks for, and the import has no failure to say so: raised as a trap.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Denied(pub(crate) Failure);
+
 /// The call's time is over: raised as a trap by the tick that notices it.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("out of time")]
@@ -96,6 +108,10 @@ pub(crate) struct State {
     pub(crate) plugin: Arc<Identity>,
     pub(crate) limiter: Limiter,
     pub(crate) table: ResourceTable,
+    pub(crate) time: Time,
+    pub(crate) directories: Directories,
+    /// Entries of the listings that the guest holds.
+    pub(crate) listed: BTreeMap<u32, usize>,
     /// Made when the guest first asks WASI for something other than randomness: most calls never do.
     wasi: Option<Box<Wasi>>,
     pub(crate) call: Running,
@@ -111,7 +127,7 @@ impl Wasi {
     fn get<'a>(wasi: &'a mut Option<Box<Self>>, limits: &Limits) -> &'a mut Self {
         wasi.get_or_insert_with(|| {
             let (stdout, stderr) = (Capture::new(limits.stdio), Capture::new(limits.stdio));
-            // No arguments, environment, directories or addresses: all of it is absent unless given.
+            // No arguments, environment or addresses: all of it is absent unless given. Clocks and directories are the host's own.
             let ctx = WasiCtx::builder().stdout(stdout.clone()).stderr(stderr.clone()).build();
             Box::new(Self { ctx, stdout, stderr })
         })
@@ -127,7 +143,8 @@ pub(crate) struct Running {
     pub(crate) message: Option<Arc<Message>>,
     /// When the call is ended.
     pub(crate) deadline: Instant,
-    pub(crate) random: Random,
+    /// Made when the guest first asks: most calls never do.
+    random: Option<Box<Random>>,
     pub(crate) answers: Answers,
     /// The tick ended it.
     pub(crate) interrupted: bool,
@@ -146,26 +163,18 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// A call at a message. Its randomness follows from the trace, the message and the node, so that a second run is the same.
-    pub(crate) fn new(
-        call: Call,
-        answers: Answers,
-        message_id: &str,
-        deadline: Instant,
-        limits: &Limits,
-        given: Amounts,
-    ) -> Self {
-        let random = Random::new([&call.ctx.origin().trace, message_id, call.ctx.node()], limits.random);
-        Self { ctx: Some(call.ctx), message: Some(call.message), answers, ..Self::describe(deadline, random, given) }
+    /// A call at a message.
+    pub(crate) fn new(call: Call, answers: Answers, deadline: Instant, given: Amounts) -> Self {
+        Self { ctx: Some(call.ctx), message: Some(call.message), answers, ..Self::describe(deadline, given) }
     }
 
     /// A call without a trace.
-    pub(crate) fn describe(deadline: Instant, random: Random, given: Amounts) -> Self {
+    pub(crate) fn describe(deadline: Instant, given: Amounts) -> Self {
         Self {
             ctx: None,
             message: None,
             deadline,
-            random,
+            random: None,
             answers: Answers::Live,
             interrupted: false,
             emitted: Vec::new(),
@@ -184,7 +193,9 @@ impl State {
     pub(crate) fn new(plugin: Arc<Identity>, call: Running) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(plugin.limits.resources).unwrap_or(usize::MAX));
-        Self { limiter: Limiter::new(&plugin.limits, call.given[Resource::Memory]), plugin, table, wasi: None, call }
+        let (limiter, time) = (Limiter::new(&plugin.limits, call.given[Resource::Memory]), Time::new(plugin.grants.clock));
+        let directories = plugin.directories.clone();
+        Self { limiter, plugin, table, time, directories, listed: BTreeMap::new(), wasi: None, call }
     }
 
     /// The next call of an instance that is used again.
@@ -247,6 +258,35 @@ impl State {
         }
     }
 
+    /// Counts a call of a capability that has no failures to answer with; the error ends a guest that describes itself.
+    pub(crate) fn capable_of(&mut self, capability: &str) -> wasmtime::Result<&mut Self> {
+        self.host_call()?;
+        if self.call.ctx.is_none() {
+            return Err(wasmtime::Error::msg(format!("a plugin that describes itself has no `{capability}`")));
+        }
+        if !self.plugin.grants.has(capability) {
+            let line = self.plugin.grant_line(capability, |grants| grants.has(capability));
+            let why = format!("`{capability}` is not granted; add {line}");
+            return Err(Denied(Failure::new(FailureKind::Denied, why)).into());
+        }
+        Ok(self)
+    }
+
+    /// The call's randomness. It follows from the trace, the message and the node, so that it is the same on every attempt; while a
+    /// plugin describes itself, from nothing, so that it says the same in every run.
+    pub(crate) fn random(&mut self) -> &mut Random {
+        let (plugin, call) = (&self.plugin, &mut self.call);
+        call.random.get_or_insert_with(|| {
+            let max = plugin.limits.random;
+            Box::new(match (&call.ctx, &call.message) {
+                (Some(ctx), Some(message)) => {
+                    Random::new(&plugin.secret, [&ctx.origin().trace, &message.id.to_string(), ctx.node()], max)
+                }
+                _ => Random::new(&Secret::new([0; 32]), ["describe", "", ""], max),
+            })
+        })
+    }
+
     /// What a running guest is interrupted for at each tick: its time, and calls to WASI that nobody could refuse. It also lets
     /// others run: a guest that has the host work for it spends too little fuel to yield by it.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
@@ -262,13 +302,13 @@ impl State {
         self.call.host_calls += 1;
         let wasi = Wasi::get(&mut self.wasi, &self.plugin.limits);
         let wasi = WasiClocksCtxView { ctx: wasi.ctx.clocks(), table: &mut self.table };
-        Clocks { answers: &mut self.call.answers, wasi }
+        Clocks { answers: &mut self.call.answers, time: &mut self.time, wasi }
     }
 
     /// What can be waited for, for one call of the guest's, which is counted.
     pub(crate) fn polling(&mut self) -> Polling<'_> {
         self.call.host_calls += 1;
-        Polling { answers: &mut self.call.answers, table: &mut self.table }
+        Polling { answers: &mut self.call.answers, time: &mut self.time, table: &mut self.table }
     }
 
     /// The trace's id and the node's name, for log lines; empty while a plugin describes itself.
@@ -282,7 +322,7 @@ impl State {
     }
 }
 
-/// Every call to WASI passes here, except to clocks, randomness and streams, and is counted; a trap is not possible here, so the tick
+/// Every call to WASI passes here, except to clocks, files, randomness and streams, and is counted; a trap is not possible here, so the tick
 /// looks at the count.
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {

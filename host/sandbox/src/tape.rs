@@ -88,6 +88,15 @@ impl Answers {
         }
     }
 
+    /// The call has had something that is not recorded.
+    pub(crate) fn spoil(&mut self, why: Unfit) {
+        if let Self::Kept { tape, .. } = self
+            && tape.unfit.is_none()
+        {
+            **tape = Tape::unfit(why);
+        }
+    }
+
     /// The record of the call, if one was kept.
     pub(crate) fn take(&mut self) -> Option<Box<Tape>> {
         match std::mem::take(self) {

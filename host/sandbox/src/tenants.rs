@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use floe_flow::{Bucket, Failure, FailureKind};
 
 use crate::engine::TICK;
+use crate::host::files::Directories;
 use crate::interface::Grants;
 use crate::limits::Limits;
 use crate::state::{Identity, Within};
@@ -120,7 +121,21 @@ impl Tenant {
         let (limits, lowered) = plugin.limits.at_most(&self.ceiling.limits);
         let grants = self.ceiling.grants.as_ref().map_or_else(|| plugin.grants.clone(), |most| plugin.grants.at_most(most));
         let within = Within { tenant: Arc::clone(name), lowered, granted: plugin.grants.clone() };
-        let identity = Arc::new(Identity { name: plugin.name.clone(), limits, grants, within: Some(within) });
+        let directories = if grants.files == plugin.grants.files {
+            plugin.directories.clone()
+        } else {
+            let opened = Directories::open(&grants.files, &format!("plugins.{}.grants.files", plugin.name));
+            opened.map_err(|error| Failure::new(FailureKind::Unavailable, error.to_string()))?
+        };
+        let identity = Arc::new(Identity {
+            name: plugin.name.clone(),
+            limits,
+            grants,
+            values: Arc::clone(&plugin.values),
+            directories,
+            secret: plugin.secret,
+            within: Some(within),
+        });
         plugins.insert(key, Arc::clone(&identity));
         Ok(identity)
     }

@@ -8,7 +8,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::engine::WASM_STACK;
 use crate::limiter::Limiter;
-use crate::state::{Identity, OutOfTime, Reached};
+use crate::state::{Denied, Identity, OutOfTime, Reached};
 use crate::tape::Conflict;
 use crate::text::plain;
 
@@ -36,6 +36,9 @@ pub(crate) fn out_of_time(plugin: &Identity, given: Given) -> Failure {
 pub(crate) fn failure(error: &wasmtime::Error, plugin: &Identity, limiter: &Limiter, given: Given, stderr: &str) -> Failure {
     if let Some(failure) = limit(error, plugin, limiter, given) {
         return failure;
+    }
+    if let Some(Denied(failure)) = error.downcast_ref() {
+        return failure.clone();
     }
     if let Some(conflict) = error.downcast_ref::<Conflict>() {
         return Failure::new(FailureKind::Conflict, conflict.to_string());

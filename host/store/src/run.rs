@@ -39,6 +39,9 @@ pub struct RunInfo {
     /// The files of its subflows, by name: the SHA-256 of each text, in hexadecimal digits.
     #[serde(default)]
     pub subflows: Vec<(String, String)>,
+    /// What the randomness of its calls follows from; none: it was begun before there was one.
+    #[serde(default)]
+    pub secret: Option<[u8; 32]>,
 }
 
 /// A plugin of a run.

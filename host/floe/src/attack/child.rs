@@ -77,7 +77,7 @@ pub(super) enum Ended {
 
 /// Runs the cases of these names, or measures the neighbour if there are none.
 pub(super) fn execute(names: &str, cases: &[Case], setting: &Setting, settings: &Settings) -> Result<Exit, Error> {
-    let sandbox = start::sandbox(settings, None)?;
+    let sandbox = start::sandbox(settings)?;
     start::runtime()?.block_on(async {
         let neighbour = Neighbour::start(&sandbox).await?;
         confine().map_err(Error::wrong)?;
@@ -122,7 +122,7 @@ fn tell(line: &Line) -> Result<(), Error> {
 fn grants(case: &Case) -> Result<Grants, Error> {
     let Some(grants) = case.grants else { return Ok(Grants::default()) };
     let grants: Result<file::GrantsConfig, _> = serde_saphyr::from_str(grants);
-    Ok(grants.map_err(|error| Error::wrong(format!("tests/attack/{}.wat: grants: {error}", case.name)))?.rights())
+    Ok(grants.map_err(|error| Error::wrong(format!("tests/attack/{}.wat: grants: {error}", case.name)))?.rights(|dir| dir.into()))
 }
 
 struct Attack<'a> {

@@ -23,7 +23,7 @@ const ROUNDS: usize = 5;
 
 /// Measures and prints.
 pub fn hop(args: &HopArgs, settings: &Settings) -> Result<Exit, Error> {
-    let sandbox = start::sandbox(settings, None)?;
+    let sandbox = start::sandbox(settings)?;
     let runtime = start::runtime()?;
     let limits = Limits::profile(Profile::Rust);
     let plugin = runtime.block_on(sandbox.load("echo", ECHO, &Grants::default(), &limits));

@@ -32,7 +32,7 @@ const NODES: usize = 10;
 
 /// Measures and prints.
 pub fn runtime(args: &RuntimeArgs, settings: &Settings) -> Result<Exit, Error> {
-    let sandbox = start::sandbox(settings, None)?;
+    let sandbox = start::sandbox(settings)?;
     let payload = Payload::parse(super::PAYLOAD).map_err(|error| Error::wrong(error.to_string()))?;
     let identity = native(|call| Ok(Outcome::one(call.message.payload.clone())));
     let folder = args.journal_in.clone().or_else(|| settings.cache.clone()).unwrap_or_else(|| PathBuf::from("."));

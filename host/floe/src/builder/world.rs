@@ -8,27 +8,30 @@ use crate::file::CAPABILITIES;
 
 /// The contract with plugins, whole.
 const PLUGIN: &str = include_str!("../../../../wit/plugin/plugin.wit");
-/// What may be granted beside it.
-const CAPABILITY: &str = include_str!("../../../../wit/capability/subflow.wit");
+/// What may be granted beside it and is served: each capability's interface.
+const SERVED: [(&str, &str); 4] = [
+    ("state", include_str!("../../../../wit/capability/state.wit")),
+    ("clock", include_str!("../../../../wit/capability/clock.wit")),
+    ("random", include_str!("../../../../wit/capability/random.wit")),
+    ("subflow", include_str!("../../../../wit/capability/subflow.wit")),
+];
 /// What no host serves yet.
 const DRAFT: &str = include_str!("../../../../wit/draft/capability.wit");
-/// The capabilities that are served.
-const SERVED: [&str; 1] = ["subflow"];
 /// The interfaces of WASI are brought along by the tools of the languages.
-const FROM_WASI: [&str; 2] = ["sockets", "wasi:http"];
+const FROM_WASI: [&str; 3] = ["files", "sockets", "wasi:http"];
 
 /// Writes the folder that a build command finds under `FLOE_WIT`: `world.wit` with the worlds `node-plugin`, `tool-plugin` and
 /// `plugin`, and what they are made of under `deps`.
 pub(super) fn write(project: &Project) -> Result<PathBuf, Error> {
     // Absolute, because the command runs elsewhere.
     let folder = std::path::absolute(project.dir.join("target/floe/wit"))?;
-    for (file, text) in [
-        ("world.wit", worlds(&project.uses).as_str()),
-        ("deps/plugin/plugin.wit", PLUGIN),
-        ("deps/capability/subflow.wit", CAPABILITY),
-        ("deps/draft/capability.wit", DRAFT),
-    ] {
+    for (file, text) in
+        [("world.wit", worlds(&project.uses).as_str()), ("deps/plugin/plugin.wit", PLUGIN), ("deps/draft/capability.wit", DRAFT)]
+    {
         stamp::write_whole(&folder.join(file), text.as_bytes())?;
+    }
+    for (name, text) in SERVED {
+        stamp::write_whole(&folder.join(format!("deps/capability/{name}.wit")), text.as_bytes())?;
     }
     Ok(folder)
 }
@@ -38,7 +41,7 @@ fn worlds(uses: &[String]) -> String {
         .iter()
         .filter(|name| CAPABILITIES.contains(&name.as_str()) && !FROM_WASI.contains(&name.as_str()))
         .map(|name| {
-            let version = if SERVED.contains(&name.as_str()) { "0.1.0" } else { "0.0.1" };
+            let version = if SERVED.iter().any(|(served, _)| served == name) { "0.1.0" } else { "0.0.1" };
             format!(" import floe:capability/{name}@{version};")
         })
         .collect();

@@ -180,10 +180,14 @@ impl Making<'_> {
         self.too_short(budget.deadline, &["budget".into(), "deadline".into()]);
     }
 
-    /// Plugins can only be granted what the flow has.
+    /// Plugins can only be granted what the flow has, and one clock.
     fn grants(&mut self) {
         let subflows = &self.flow.file.subflows;
         for (plugin, config) in self.flow.file.plugins.iter() {
+            if config.grants.clock.as_ref().is_some_and(|clock| clock.clock().is_none()) {
+                let at = [Step::from("plugins"), plugin.into(), "grants".into(), "clock".into()];
+                self.problem("a clock has either a `resolution` or a time at which it is `fixed`", &at);
+            }
             let at = [Step::from("plugins"), plugin.into(), "grants".into(), "subflow".into()];
             for (position, name) in config.grants.subflow.iter().flatten().enumerate() {
                 if subflows.get(name).is_none() {

@@ -1,7 +1,7 @@
 //! The file of tenants: what each may have at most, whatever a flow grants its plugins.
 
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use floe_flow::{Quota, Quotas};
@@ -32,6 +32,9 @@ pub struct TenantsFile {
     /// Each tenant that is not named; without it, they are refused.
     #[serde(default)]
     pub others: Option<TenantConfig>,
+    /// What paths in it are relative to.
+    #[serde(skip)]
+    pub folder: PathBuf,
 }
 
 /// What one tenant may have at most. What is not given is as without this file.
@@ -72,7 +75,8 @@ impl TenantsFile {
     pub fn load(path: &Path) -> Result<Self, Error> {
         let text = read_text(path)?;
         let texts = Texts { path: path.display().to_string(), text: text.into(), sets: Vec::new() };
-        Ok(Self::parse(texts)?)
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Self { folder, ..Self::parse(texts)? })
     }
 
     /// Reads the file's text.
@@ -110,8 +114,20 @@ impl TenantsFile {
 
     /// For the sandbox.
     pub fn ceilings(&self) -> Tenants {
-        let tenants = self.tenants.iter().map(|(name, config)| (Arc::from(name), config.ceiling()));
-        Tenants { tenants: tenants.collect(), others: self.others.as_ref().map(TenantConfig::ceiling) }
+        let tenants = self.tenants.iter().map(|(name, config)| (Arc::from(name), self.ceiling(config)));
+        Tenants { tenants: tenants.collect(), others: self.others.as_ref().map(|config| self.ceiling(config)) }
+    }
+
+    /// Of one tenant, for the sandbox.
+    pub fn ceiling(&self, config: &TenantConfig) -> Ceiling {
+        Ceiling {
+            limits: config.limits.in_place_of(&Limits::unlimited()),
+            grants: config.grants.as_ref().map(|grants| grants.rights(|dir| self.folder.join(dir))),
+            plugins: config.plugins.as_ref().map(|digests| digests.iter().cloned().collect()),
+            // Without any, nothing could be computed: one unit says that as well.
+            fuel: config.rate.fuel.map(|fuel| NonZeroU64::new(fuel.0).unwrap_or(NonZeroU64::MIN)),
+            instances: config.instances,
+        }
     }
 
     /// For the flow.
@@ -122,18 +138,6 @@ impl TenantsFile {
 }
 
 impl TenantConfig {
-    /// For the sandbox.
-    pub fn ceiling(&self) -> Ceiling {
-        Ceiling {
-            limits: self.limits.in_place_of(&Limits::unlimited()),
-            grants: self.grants.as_ref().map(GrantsConfig::rights),
-            plugins: self.plugins.as_ref().map(|digests| digests.iter().cloned().collect()),
-            // Without any, nothing could be computed: one unit says that as well.
-            fuel: self.rate.fuel.map(|fuel| NonZeroU64::new(fuel.0).unwrap_or(NonZeroU64::MIN)),
-            instances: self.instances,
-        }
-    }
-
     fn quota(&self) -> Quota {
         Quota { weight: self.weight.unwrap_or(NonZeroU32::MIN), in_flight: self.in_flight, requests: self.rate.requests }
     }

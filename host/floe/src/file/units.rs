@@ -11,6 +11,10 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Time(pub Duration);
 
+/// A moment, since 1970-01-01T00:00:00Z: `2026-01-01T00:00:00Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment(pub Duration);
+
 /// A number of bytes: `512KiB`, `64MiB`, `1MB`, or a plain number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bytes(pub u64);
@@ -19,7 +23,8 @@ pub struct Bytes(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count(pub u64);
 
-const TIME_UNITS: [(&str, f64); 6] = [("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+const TIME_UNITS: [(&str, f64); 7] =
+    [("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("ns", 1e-9), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 const BYTE_UNITS: [(&str, f64); 7] =
     [("KiB", 1024.0), ("MiB", 1_048_576.0), ("GiB", 1_073_741_824.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("B", 1.0)];
 /// Whole numbers up to here are exact as floating-point numbers.
@@ -36,6 +41,45 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let bytes = with_unit(text, &BYTE_UNITS).and_then(whole);
     bytes.ok_or_else(|| format!("`{text}` is no size; write a number and a unit: 512KiB, 64MiB, 1GiB, 1MB"))
+}
+
+/// Reads `2026-01-01T00:00:00Z`, with parts of a second if need be (RFC 3339, in UTC, from 1970 to 2400); the error says how to
+/// write it.
+fn parse_moment(text: &str) -> Result<Duration, String> {
+    moment(text.trim()).ok_or_else(|| format!("`{text}` is no moment; write date and time in UTC: 2026-01-01T00:00:00Z"))
+}
+
+fn moment(text: &str) -> Option<Duration> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let [year, month, day] = fields(date, '-', [4, 2, 2])?;
+    let [hour, minute, second] = fields(time, ':', [2, 2, 2])?;
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let february = if is_leap(year) { 29 } else { 28 };
+    let months = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let before = usize::try_from(month.checked_sub(1)?).ok()?;
+    let in_month = *months.get(before)?;
+    if !(1970..=2400).contains(&year) || !(1..=in_month).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let years: u64 = (1970..year).map(|year| if is_leap(year) { 366 } else { 365 }).sum();
+    let days = years + months[..before].iter().sum::<u64>() + day - 1;
+    if !(1..=9).contains(&fraction.len()) || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let nanoseconds = format!("{fraction:0<9}").parse().ok()?;
+    Some(Duration::new(((days * 24 + hour) * 60 + minute) * 60 + second, nanoseconds))
+}
+
+/// Three numbers of so many digits.
+fn fields(text: &str, between: char, digits: [usize; 3]) -> Option<[u64; 3]> {
+    let mut numbers = [0; 3];
+    let mut parts = text.split(between);
+    for (number, digits) in numbers.iter_mut().zip(digits) {
+        let part = parts.next().filter(|part| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit()))?;
+        *number = part.parse().ok()?;
+    }
+    parts.next().is_none().then_some(numbers)
 }
 
 fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
@@ -88,6 +132,24 @@ impl<'de> Deserialize<'de> for Time {
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Time, E> {
                 parse_time(text).map(Time).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Moment;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a moment such as 2026-01-01T00:00:00Z")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Moment, E> {
+                parse_moment(text).map(Moment).map_err(E::custom)
             }
         }
         deserializer.deserialize_any(Reader)
@@ -151,8 +213,19 @@ impl JsonSchema for Time {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let pattern = format!("^{} ?(us|µs|ms|s|m|h)$", number(15));
+        let pattern = format!("^{} ?(ns|us|µs|ms|s|m|h)$", number(15));
         json_schema!({ "type": "string", "pattern": pattern, "examples": ["100ms", "2s", "5m"] })
+    }
+}
+
+impl JsonSchema for Moment {
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$";
+        json_schema!({ "type": "string", "pattern": pattern, "examples": ["2026-01-01T00:00:00Z"] })
     }
 }
 
@@ -198,7 +271,7 @@ impl JsonSchema for FromMillisecond {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         // By unit: what is less than a millisecond; of minutes and hours, nothing.
-        let less = r"^0*([0-9]{0,3}(\.[0-9]*)? ?(us|µs)|(\.[0-9]*)? ?ms|(\.(0{0,3}|000[0-9]*))? ?s|(\.0*)? ?(m|h))$";
+        let less = r"^0*([0-9]{0,6}(\.[0-9]*)? ?ns|[0-9]{0,3}(\.[0-9]*)? ?(us|µs)|(\.[0-9]*)? ?ms|(\.(0{0,3}|000[0-9]*))? ?s|(\.0*)? ?(m|h))$";
         json_schema!({ "allOf": [Time::json_schema(generator), { "not": { "type": "string", "pattern": less } }] })
     }
 }

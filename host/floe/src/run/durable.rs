@@ -1,12 +1,13 @@
 //! A run with a journal: what it was started with, what of it is done, and whether it may go on with what is here now.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use floe_flow::journal::{Accepted, Pending};
-use floe_flow::{Cursor, End, Entry, Journal, MessageId, Meta, Payload, Record, Terminal, TraceError};
-use floe_sandbox::Plugin;
+use floe_flow::journal::{Accepted, JournalError, Pending};
+use floe_flow::state::{self, Place, Put, Written};
+use floe_flow::{Cursor, End, Entry, Journal, MessageId, Meta, Payload, Record, StateStore, Terminal, TraceError};
+use floe_sandbox::{Plugin, Secret};
 use floe_store::{Options, RunInfo, Sqlite};
 use sha2::{Digest, Sha256};
 
@@ -28,12 +29,82 @@ pub(crate) struct Durable {
     pub(crate) unfinished: Vec<Arc<str>>,
 }
 
-impl Durable {
-    /// Opens the plan's journal for what is to be run: a new one, or one that was begun with the same.
-    pub(super) async fn open(path: &Path, plan: &Plan, assembled: &Assembled) -> Result<Self, Error> {
-        let info = info(plan, assembled)?;
-        let journal = Sqlite::open(path, Options { max_bytes: plan.process.journal_max }).await?;
+/// A journal that is open, before it is known what is to be run.
+#[derive(Debug)]
+pub(super) struct Opened {
+    path: PathBuf,
+    journal: Arc<Sqlite>,
+    known: Option<RunInfo>,
+    /// What the randomness of the run follows from, now and when it goes on.
+    pub(super) secret: Secret,
+}
+
+impl Opened {
+    /// Opens the file: a new one, or one in which a run was begun.
+    pub(super) async fn open(path: &Path, max_bytes: Option<u64>) -> Result<Self, Error> {
+        let journal = Sqlite::open(path, Options { max_bytes }).await?;
         let known = journal.reader().info().await?;
+        let secret = match known.as_ref().and_then(|known| known.secret) {
+            Some(secret) => Secret::new(secret),
+            None => Secret::draw().map_err(|error| Error::wrong(error.to_string()))?,
+        };
+        Ok(Self { path: path.to_owned(), journal: Arc::new(journal), known, secret })
+    }
+
+    /// Where plugins keep values that outlive a call.
+    pub(super) fn values(&self) -> Arc<dyn StateStore> {
+        Arc::new(Values(Arc::downgrade(&self.journal)))
+    }
+}
+
+/// The values in a journal, as long as it is open: who has them does not keep it from being closed.
+#[derive(Debug)]
+struct Values(Weak<Sqlite>);
+
+impl Values {
+    fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&Sqlite) -> Pending<T>) -> Pending<T> {
+        match self.0.upgrade() {
+            Some(journal) => ask(&journal),
+            None => Box::pin(std::future::ready(Err(JournalError::Unusable("the journal is closed".to_owned())))),
+        }
+    }
+}
+
+impl StateStore for Values {
+    fn get(&self, place: &Place, key: &str) -> Pending<Option<state::Entry>> {
+        self.ask(|journal| journal.get(place, key))
+    }
+
+    fn put(&self, place: &Place, key: &str, put: Put) -> Pending<Written> {
+        self.ask(|journal| journal.put(place, key, put))
+    }
+
+    fn delete(&self, place: &Place, key: &str) -> Pending<bool> {
+        self.ask(|journal| journal.delete(place, key))
+    }
+
+    fn keys(&self, place: &Place, prefix: &str, after: Option<&str>, limit: u32) -> Pending<Vec<String>> {
+        self.ask(|journal| journal.keys(place, prefix, after, limit))
+    }
+}
+
+/// The run that was begun in a journal. One of an older format is brought up to date.
+pub(super) async fn info_of(path: &Path) -> Result<Option<RunInfo>, Error> {
+    let reader = match Sqlite::read(path).await {
+        Err(floe_store::Error::Older { .. }) => {
+            Sqlite::open(path, Options { max_bytes: None }).await?.close().await;
+            Sqlite::read(path).await?
+        }
+        read => read?,
+    };
+    Ok(reader.info().await?)
+}
+
+impl Durable {
+    /// Takes a journal for what is to be run: a new one, or one that was begun with the same.
+    pub(super) async fn open(opened: Opened, plan: &Plan, assembled: &Assembled) -> Result<Self, Error> {
+        let Opened { path, journal, known, secret } = opened;
+        let info = RunInfo { secret: Some(*secret.bytes()), ..info(plan, assembled)? };
         match &known {
             None => journal.start(&info).await?,
             Some(known) => {
@@ -46,7 +117,7 @@ impl Durable {
                     );
                     return Err(Error::wrong(message).with_help(help));
                 }
-                if !differences.is_empty() {
+                if !differences.is_empty() || known.secret.is_none() {
                     journal.restart(&info).await?;
                 }
             }
@@ -63,7 +134,7 @@ impl Durable {
         if known.is_some() {
             tracing::info!(unfinished = unfinished.len(), line = read.line + 1, "the run goes on");
         }
-        Ok(Self { journal: Arc::new(journal), read, written, unfinished })
+        Ok(Self { journal, read, written, unfinished })
     }
 
     /// Closes the file, and returns how many traces go on another time.
@@ -152,6 +223,7 @@ fn info(plan: &Plan, assembled: &Assembled) -> Result<RunInfo, Error> {
         engine: engine(),
         plugins: plugins.collect(),
         subflows: parts(&plan.flow).collect(),
+        secret: None,
     })
 }
 

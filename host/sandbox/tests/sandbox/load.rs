@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use floe_sandbox::{Compiler, Config, Error, Grants, Limits, Profile, Sandbox, inspect};
+use floe_sandbox::{Clock, Compiler, Config, Error, Grants, Limits, Profile, Sandbox, inspect};
 
 use crate::support::{component, limits, load, sandbox, starting, wat};
 
@@ -163,6 +163,29 @@ async fn what_is_not_granted_is_refused_with_the_lines_that_would_grant_it() {
         &loaded.unwrap_err(),
         &expect!["plugin `x`: it imports `wasi:http/types@0.2.4`, which is granted but not available in this host yet"],
     );
+}
+
+/// `describe` is called without capabilities, also where they are granted.
+#[tokio::test]
+async fn who_describes_itself_has_no_clock_and_no_numbers() {
+    let sandbox = sandbox(4);
+    let grants = Grants { clock: Some(Clock::Coarse(Duration::ZERO)), random: true, ..Grants::default() };
+    for (capability, function) in [("clock", "now"), ("clock", "monotonic"), ("random", "next")] {
+        let imports =
+            format!(r#"(import "floe:capability/{capability}@0.1.0" (instance $c (export "{function}" (func (result u64)))))"#);
+        let cores = format!(
+            r#"(core func $f (canon lower (func $c "{function}")))
+            (core module $m
+                (import "c" "f" (func $f (result i64)))
+                (func $start (drop (call $f)))
+                (start $start)
+                (func (export "f")))
+            (core instance $i (instantiate $m (with "c" (instance (export "f" (func $f))))))"#
+        );
+        let refused = sandbox.load("x", &component(&imports, &cores), &grants, &limits()).await.unwrap_err().to_string();
+        let says = format!("a plugin that describes itself has no `{capability}`");
+        assert_eq!(refused, format!("plugin `x`: it cannot describe itself: the plugin broke the contract: {says}"));
+    }
 }
 
 #[tokio::test]
@@ -471,11 +494,11 @@ async fn a_description_is_checked() {
         (
             floe_tests::WANTS_STATE,
             expect![[r#"
-            plugin `x`: it imports `floe:capability/state@0.0.1`, which is not granted and not available in this host yet; the lines that would grant it:
-              plugins:
-                x:
-                  grants:
-                    state: { space: NAME, bytes: 1MiB }"#]],
+                plugin `x`: it imports `floe:capability/state@0.1.0`, which is not granted; the lines that would grant it:
+                  plugins:
+                    x:
+                      grants:
+                        state: { space: NAME, bytes: 1MiB }"#]],
         ),
     ];
     for (path, expect) in &cases {
@@ -507,7 +530,7 @@ fn inspection_needs_no_compiler() {
     assert!(inspection.node && inspection.imports.wasi.iter().any(|name| name.starts_with("wasi:http/")), "{inspection:?}");
     assert!(inspection.imports.unknown.is_empty() && inspection.imports.capabilities.is_empty(), "{inspection:?}");
     let inspection = inspect(&floe_tests::bytes(floe_tests::WANTS_STATE)).unwrap();
-    expect![[r#"["floe:capability/state@0.0.1"]"#]].assert_eq(&format!("{:?}", inspection.imports.capabilities));
+    expect![[r#"["floe:capability/state@0.1.0"]"#]].assert_eq(&format!("{:?}", inspection.imports.capabilities));
     let inspection = inspect(&starting("(memory 1) (table 1 funcref) (func)")).unwrap();
     expect!["Counts { functions: 2, memories: 1, tables: 1, modules: 1, components: 0, imports: 0, instances: 1 }"]
         .assert_eq(&format!("{:?}", inspection.counts));

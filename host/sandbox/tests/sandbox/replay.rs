@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use floe_flow::journal::Pending;
+use floe_flow::state::{Owner, Place};
 use floe_flow::{
-    Attempted, Config, Entry, Flow, Graph, Invoke, Journal, MapNode, Policy, Receipt, Record, Repeated, Submission, Tape, Unfit,
+    Attempted, Config, Entry, Flow, Graph, Invoke, Journal, MapNode, Policy, Receipt, Record, Repeated, StateStore, Submission,
+    Tape, Unfit,
 };
-use floe_sandbox::{Limits, Sandbox};
+use floe_sandbox::{Clock, Compiler, Directory, Grants, Limits, Sandbox, Space};
 use serde_json::json;
 
 use crate::support::{evil, json as payload, limits, sandbox};
@@ -209,4 +211,81 @@ async fn a_map_comes_out_the_same() {
     let (flow, entries) = recorded(&sandbox, &map, "[1, \"x\", 3]").await;
     let past = flow.look_back("t", entries).unwrap();
     assert_eq!(past.attempts[0].tape.as_ref().and_then(|tape| tape.unfit), Some(Unfit::ItemFailed));
+}
+
+/// One attempt of a guest that is granted something.
+async fn granted(sandbox: &Sandbox, guest: &str, node: &str, grants: &Grants, input: &str) -> (Flow, floe_flow::Past) {
+    let plugin = sandbox.load("x", &floe_tests::bytes(guest), grants, &limits()).await.unwrap();
+    let (flow, entries) = recorded(sandbox, &plugin.node(node, &payload("{}"), 1).unwrap(), input).await;
+    let past = flow.look_back("t", entries).unwrap();
+    (flow, past)
+}
+
+#[tokio::test]
+async fn a_call_that_keeps_values_is_told_what_it_was_told_and_writes_nothing() {
+    let store = Arc::new(floe_flow::state::Memory::default());
+    let state = Some(Arc::clone(&store) as Arc<dyn StateStore>);
+    let sandbox = Sandbox::new(floe_sandbox::Config {
+        threads: 1,
+        cache: None,
+        instances: 2,
+        compiler: Compiler::InProcess,
+        state,
+        secret: None,
+    })
+    .unwrap();
+    let grants = Grants { state: Some(Space { name: "s".to_owned(), bytes: 100 }), ..Grants::default() };
+    let ops = r#"[{"set": ["tenant", "a", 1]}, {"get": ["tenant", "a"]}, {"keys": ["tenant", ""]}, {"delete": ["tenant", "a"]},
+        {"compare_and_set": ["tenant", "b", 7, 1]}, {"compare_and_set": ["tenant", "b", 0, 1]}, {"get": ["user", "b"]},
+        {"set_text": ["tenant", 99, "1"]}, {"set_text": ["tenant", 600, "1"]}]"#;
+    let (flow, past) = granted(&sandbox, floe_tests::WANTS_STATE, "do", &grants, ops).await;
+    let then = &past.attempts[0];
+    let names: Vec<&str> = then.tape.as_ref().unwrap().answers.iter().map(|answer| &*answer.0).collect();
+    let set = "state.compare-and-set";
+    assert_eq!(names, ["state.set", "state.get", "state.keys", "state.delete", set, set, "state.set"]);
+    let place = Place { tenant: "me".into(), space: "s".into(), owner: Owner::Tenant };
+    let kept = store.get(&place, "b").await.unwrap();
+    assert_eq!(kept.as_ref().map(|entry| entry.version), Some(2));
+    store.delete(&place, "b").await.unwrap();
+    for _ in 0..2 {
+        let now = repeat(&sandbox, &flow, &past, then).await;
+        assert_eq!(now.result, then.result);
+        assert_eq!(counted(&now.receipt), counted(&then.receipt));
+    }
+    assert_eq!(store.keys(&place, "", None, 9).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_call_that_read_files_is_not_made_again() {
+    let sandbox = sandbox(2);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "text").unwrap();
+    let files = vec![Directory { dir: dir.path().to_owned(), name: "/data".to_owned() }];
+    let grants = Grants { files, ..Grants::default() };
+    for (node, input, unfit) in [
+        ("read", "\"/data/file\"", Some(Unfit::ReadFiles)),
+        ("attack", "[{\"stat\": \"gone\"}]", Some(Unfit::ReadFiles)),
+        // Which directories there are follows from the grant, and what is refused from nothing.
+        ("attack", "[{\"unlink\": \"file\"}]", None),
+    ] {
+        let (_, past) = granted(&sandbox, floe_tests::READS_FILES, node, &grants, input).await;
+        let tape = past.attempts[0].tape.as_ref().unwrap();
+        assert_eq!((past.attempts[0].result.is_ok(), tape.unfit), (true, unfit), "{node} {input}");
+    }
+}
+
+#[tokio::test]
+async fn clocks_tell_the_same_again_and_numbers_are_not_recorded() {
+    let sandbox = sandbox(2);
+    for clock in [Clock::Coarse(Duration::from_nanos(1)), Clock::Fixed(Duration::from_secs(9))] {
+        let grants = Grants { clock: Some(clock), ..Grants::default() };
+        let (flow, past) = granted(&sandbox, floe_tests::WANTS_CLOCK, "times", &grants, "20").await;
+        let now = repeat(&sandbox, &flow, &past, &past.attempts[0]).await;
+        assert_eq!(now.result, past.attempts[0].result);
+    }
+    let grants = Grants { random: true, ..Grants::default() };
+    let (flow, past) = granted(&sandbox, floe_tests::WANTS_RANDOM, "numbers", &grants, "9").await;
+    assert_eq!(past.attempts[0].tape.as_ref().unwrap().answers, []);
+    let now = repeat(&sandbox, &flow, &past, &past.attempts[0]).await;
+    assert_eq!(now.result, past.attempts[0].result);
 }

@@ -7,14 +7,15 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use floe_flow::{Call, Config, Flow, Graph, Invoke, Payload, Policy, Receipt, Report, Submission, Validate};
-use floe_sandbox::{Error, Grants, Limits, Plugin, Profile, Sandbox};
+use floe_sandbox::{Error, Grants, Limits, Plugin, Profile, Sandbox, Secret};
 use tempfile::TempDir;
 
 /// A sandbox with room for `instances`. All share what was compiled, as all use the same few guests.
 pub(crate) fn sandbox(instances: u32) -> Sandbox {
     static CACHE: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
     let cache = Some(CACHE.path().to_owned());
-    Sandbox::new(floe_sandbox::Config { cache, instances, ..floe_sandbox::Config::new(2) }).unwrap()
+    let secret = Some(Secret::new([7; 32]));
+    Sandbox::new(floe_sandbox::Config { cache, instances, secret, ..floe_sandbox::Config::new(2) }).unwrap()
 }
 
 /// The limits of a Rust plugin.

@@ -21,6 +21,7 @@ fn info() -> RunInfo {
         engine: "engine 48".to_owned(),
         plugins: vec![Plugin { name: "text".to_owned(), digest: "cd".repeat(32), source: "plugins/text".to_owned() }],
         subflows: vec![("inner/".to_owned(), "ef".repeat(32))],
+        secret: Some([255; 32]),
     }
 }
 

@@ -4,4 +4,4 @@
 ;; form: whole
 ;; spec: 40 44
 
-(component (import "floe:capability/clock@0.0.1" (instance)))
+(component (import "floe:capability/clock@0.1.0" (instance)))

@@ -199,7 +199,7 @@ fn a_build_command_gets_the_plugins_world() {
         let world = &resolve.worlds[resolve.select_world(&[package], Some(world)).unwrap()];
         let imports: Vec<String> = world.imports.keys().map(|key| resolve.name_world_key(key)).collect();
         let capabilities: Vec<&String> = imports.iter().filter(|name| name.starts_with("floe:capability/")).collect();
-        assert_eq!(capabilities, ["floe:capability/state@0.0.1"]);
+        assert_eq!(capabilities, ["floe:capability/state@0.1.0"]);
         assert!(imports.contains(&"floe:plugin/emit@0.1.0".to_owned()), "{imports:?}");
     }
 }
@@ -237,7 +237,7 @@ fn a_plugin_toml_is_checked() {
         exit 2
         --
         error: `uses` in `words/plugin.toml` names `htp`, which is no capability; did you mean `http`?
-          help: there are: state, secrets, http, clock, random, tools, subflow, model, approval, sockets, wasi:http
+          help: there are: state, secrets, http, clock, random, tools, subflow, model, approval, files, sockets, wasi:http
     "#]],
     );
     write(dir, "words/plugin.toml", "name = \"words\"\n");

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use floe_flow::Unfit;
@@ -27,6 +27,9 @@ pub const FILE_THREADS: usize = 64;
 
 /// Directory entries that an instance may have listed and not yet let go: some 3 MiB of names at most.
 pub const MAX_LISTED: usize = 10_000;
+
+/// Bytes of the path by which a plugin knows a directory.
+const MAX_NAME: usize = 256;
 
 /// A directory that a plugin may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,14 +90,9 @@ impl fmt::Debug for Directories {
 
 /// An absolute path without detours.
 fn is_plain(name: &str) -> bool {
-    let mut parts = Path::new(name).components();
-    let plain = parts.next() == Some(Component::RootDir) && parts.all(|part| matches!(part, Component::Normal(_)));
-    plain
-        && name.len() <= 256
-        && name.len() > 1
-        && !name.ends_with('/')
-        && !name.contains("//")
-        && !name.contains(char::is_control)
+    let step = |step: &str| !step.is_empty() && step != "." && step != "..";
+    let plain = name.strip_prefix('/').is_some_and(|steps| steps.split('/').all(step));
+    plain && name.len() <= MAX_NAME && !name.contains(char::is_control)
 }
 
 // === impl State ===

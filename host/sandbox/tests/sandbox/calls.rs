@@ -1,9 +1,11 @@
 //! What a call may do, what it may not, and what it leaves behind: nothing.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use floe_sandbox::Limits;
+use floe_sandbox::{FILE_THREADS, Limits};
 
 use crate::support::{Caller, call, evil, limits, sandbox};
 
@@ -258,4 +260,36 @@ async fn a_tool_is_called_like_a_node() {
     let names: Vec<&str> = text.tools.iter().map(|tool| tool.name.as_str()).collect();
     let did = Caller::tool(&text, names[0]).call(&sandbox, r#"{"text":"one two two"}"#).await.unwrap();
     expect![[r#"["word-count"] Ok(["{\"words\":3}"])"#]].assert_eq(&format!("{names:?} {:?}", did.result));
+}
+
+/// What waits for a disk takes one of so many threads, however much waits.
+#[tokio::test]
+async fn threads_that_wait_for_disks_are_limited() {
+    let sandbox = sandbox(1);
+    let (begun, mut first) = tokio::sync::mpsc::channel(1000);
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let running = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+    let disk = |_| {
+        let (begun, wait, running) = (begun.clone(), Arc::clone(&wait), Arc::clone(&running));
+        sandbox.handle().spawn_blocking(move || {
+            let now = running.0.fetch_add(1, Ordering::SeqCst) + 1;
+            running.1.fetch_max(now, Ordering::SeqCst);
+            begun.try_send(()).unwrap();
+            // Until all are let go: the sender is dropped.
+            let _ = wait.lock().unwrap().recv();
+            running.0.fetch_sub(1, Ordering::SeqCst);
+        })
+    };
+    let disks: Vec<_> = (0..2 * FILE_THREADS).map(disk).collect();
+    for _ in 0..FILE_THREADS {
+        first.recv().await.unwrap();
+    }
+    // Those that wait begin as soon as one has ended, and no sooner.
+    assert_eq!(running.0.load(Ordering::SeqCst), FILE_THREADS);
+    drop(release);
+    for disk in disks {
+        disk.await.unwrap();
+    }
+    assert_eq!(running.1.load(Ordering::SeqCst), FILE_THREADS);
 }

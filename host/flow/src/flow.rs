@@ -377,6 +377,17 @@ impl Flow {
         found.is_some_and(|trace| self.shared.end(&trace, End::Cancelled, "somebody cancelled the trace"))
     }
 
+    /// Ends every trace in flight as failed, for this reason: what they run on must not run any more. Returns how many. Nothing
+    /// keeps others from being submitted.
+    pub fn fail_all(&self, code: &str, message: &str) -> usize {
+        let all: Vec<Arc<Trace>> = lock(&self.shared.traces).values().cloned().collect();
+        let end = |trace: &&Arc<Trace>| {
+            let error = Some(TraceError::new(code, message));
+            self.shared.end_with(trace, Terminal { end: End::Failed, outputs: 0, error })
+        };
+        all.iter().filter(end).count()
+    }
+
     /// Traces that have not ended.
     pub fn in_flight(&self) -> usize {
         lock(&self.shared.traces).len()

@@ -69,6 +69,28 @@ async fn a_cancel_reaches_calls_queues_and_pauses_and_leaves_others_alone() {
     assert_eq!(slow.running.load(Ordering::SeqCst), 0);
 }
 
+/// What a trace runs on may turn out to be something that must not run any more.
+#[tokio::test(start_paused = true)]
+async fn all_that_is_in_flight_fails_together() {
+    let slow = Slow::new(Duration::from_secs(100));
+    let flow = start(chain(&[("slow", slow.clone())]));
+    let (first, second) = (submit(&flow, "first", json!(1)).await, submit(&flow, "second", json!(2)).await);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(flow.fail_all("revoked", "the plugin is revoked"), 2);
+    assert_eq!(flow.fail_all("revoked", "the plugin is revoked"), 0, "they are ending already");
+    for handle in [first, second] {
+        let (_, terminal) = handle.finish().await;
+        let error = terminal.error.unwrap();
+        assert_eq!(
+            (terminal.end, error.code.as_str(), error.message.as_str()),
+            (End::Failed, "revoked", "the plugin is revoked")
+        );
+    }
+    assert_eq!((slow.running.load(Ordering::SeqCst), flow.in_flight()), (0, 0));
+    let third = submit(&flow, "third", json!(3)).await;
+    assert_eq!(third.finish().await.1.end, End::Completed, "others may come");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cancel_interrupts_the_pause_before_a_retry() {
     let mut graph = Graph::builder("test");

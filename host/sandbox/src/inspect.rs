@@ -50,7 +50,7 @@ pub struct Imports {
 
 impl Imports {
     /// What needs a grant or is unknown, in that order.
-    pub(crate) fn questionable(&self) -> impl Iterator<Item = &String> {
+    pub fn questionable(&self) -> impl Iterator<Item = &String> {
         self.capabilities.iter().chain(&self.wasi).chain(&self.unknown)
     }
 
@@ -280,8 +280,8 @@ fn check_kind(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// `sha256:` and the digits.
-pub(crate) fn digest(bytes: &[u8]) -> String {
+/// What a component's bytes are called: `sha256:` and 64 hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
 }
 

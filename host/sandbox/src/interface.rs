@@ -167,15 +167,31 @@ fn serves(version: Option<&str>) -> bool {
 
 /// Refuses another contract, a component without a node or tool, and whatever is not granted.
 pub(crate) fn admit(inspection: &Inspection, plugin: &str, grants: &Grants) -> Result<(), Error> {
-    if let Some(asked) = inspection.contract.iter().find(|version| !serves(Some(version))) {
-        let asked = if asked.is_empty() { "(no version)" } else { asked };
-        return Err(Error::Contract { asked: asked.to_owned(), served: CONTRACT });
-    }
+    check_contract(inspection)?;
     match inspection.imports.questionable().find(|import| !is_available(import, grants)) {
         Some(import) => Err(refuse(import, plugin, grants)),
-        None if !inspection.node && !inspection.toolset => Err(Error::NoExport { served: CONTRACT }),
+        None => check_exports(inspection),
+    }
+}
+
+/// Refuses another contract, and a component without a node or tool, whatever else it imports.
+pub(crate) fn admit_to_describe(inspection: &Inspection) -> Result<(), Error> {
+    check_contract(inspection)?;
+    check_exports(inspection)
+}
+
+fn check_contract(inspection: &Inspection) -> Result<(), Error> {
+    match inspection.contract.iter().find(|version| !serves(Some(version))) {
+        Some(asked) => {
+            let asked = if asked.is_empty() { "(no version)" } else { asked };
+            Err(Error::Contract { asked: asked.to_owned(), served: CONTRACT })
+        }
         None => Ok(()),
     }
+}
+
+fn check_exports(inspection: &Inspection) -> Result<(), Error> {
+    if inspection.node || inspection.toolset { Ok(()) } else { Err(Error::NoExport { served: CONTRACT }) }
 }
 
 /// Whether this host serves it and the operator grants it.

@@ -50,7 +50,7 @@ pub use host::clocks::{Clock, DEFAULT_CLOCK_RESOLUTION};
 pub use host::files::{Directory, FILE_THREADS, MAX_LISTED};
 pub use host::random::Secret;
 pub use host::state::{DEFAULT_STATE_BYTES, Space};
-pub use inspect::{Counts, Imports, Inspection, MAX_FUNCTION_WORK, inspect};
+pub use inspect::{Counts, Imports, Inspection, MAX_FUNCTION_WORK, digest, inspect};
 pub use interface::{CONTRACT, Grants};
 pub use kept::{MAX_KEPT, MAX_KEPT_BYTES};
 pub use limits::*;

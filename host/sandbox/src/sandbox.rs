@@ -24,7 +24,7 @@ use crate::engine::{
 use crate::host::files::{Directories, FILE_THREADS};
 use crate::host::random::Secret;
 use crate::inspect::{Inspection, check_functions, inspect};
-use crate::interface::{Grants, admit};
+use crate::interface::{Grants, admit, admit_to_describe};
 use crate::kept::{Kept, MAX_KEPT, MAX_KEPT_BYTES};
 use crate::limits::Limits;
 use crate::link::linker;
@@ -167,23 +167,44 @@ impl Sandbox {
     /// # Errors
     /// [`Error::Plugin`] with the reason; see the variants of [`Error`].
     pub async fn load(&self, name: &str, bytes: &[u8], grants: &Grants, limits: &Limits) -> Result<Plugin, Error> {
-        self.try_load(name, bytes, grants, limits).await.map_err(|error| error.of(name))
+        self.try_load(name, bytes, Some(grants), limits).await.map_err(|error| error.of(name))
     }
 
-    async fn try_load(&self, name: &str, bytes: &[u8], grants: &Grants, limits: &Limits) -> Result<Plugin, Error> {
+    /// Loads a component to look at it, whatever it imports: it is granted nothing, and what this host does not have traps when
+    /// it is called. It can describe itself; its nodes can do no more than that lets them.
+    ///
+    /// # Errors
+    /// As [`Sandbox::load`], except for grants.
+    pub async fn load_denied(&self, name: &str, bytes: &[u8], limits: &Limits) -> Result<Plugin, Error> {
+        self.try_load(name, bytes, None, limits).await.map_err(|error| error.of(name))
+    }
+
+    async fn try_load(&self, name: &str, bytes: &[u8], granted: Option<&Grants>, limits: &Limits) -> Result<Plugin, Error> {
         check_limits(name, limits)?;
-        let identity = Arc::new(self.identity(name, grants, limits)?);
+        let grants = granted.cloned().unwrap_or_default();
+        let identity = Arc::new(self.identity(name, &grants, limits)?);
         check_size(&identity, "module", u64::try_from(bytes.len()).unwrap_or(u64::MAX), limits.module)?;
         let inspection = inspect(bytes)?;
         let counts = inspection.counts;
         check_size(&identity, "functions", counts.functions, limits.functions.into())?;
         check_size(&identity, "imports", counts.imports, limits.imports.into())?;
         check_size(&identity, "nested", (counts.modules + counts.components).max(counts.instances), limits.nested.into())?;
-        admit(&inspection, name, grants)?;
+        match granted {
+            Some(grants) => admit(&inspection, name, grants)?,
+            None => admit_to_describe(&inspection)?,
+        }
 
         let component = self.compile(&identity, &inspection, bytes).await?;
         let differs = |error: wasmtime::Error| Error::Interface { reason: reason(&error) };
-        let pre = self.core.linker.instantiate_pre(&component).map_err(differs)?;
+        let pre = match granted {
+            Some(_) => self.core.linker.instantiate_pre(&component),
+            None => {
+                let mut linker = self.core.linker.clone();
+                let trapping = linker.define_unknown_imports_as_traps(&component);
+                trapping.and_then(|()| linker.instantiate_pre(&component))
+            }
+        };
+        let pre = pre.map_err(differs)?;
         let node = inspection.node.then(|| node::GuestIndices::new(&pre).map_err(differs)).transpose()?;
         let toolset = inspection.toolset.then(|| toolset::GuestIndices::new(&pre).map_err(differs)).transpose()?;
         let places = places(&component, limits);

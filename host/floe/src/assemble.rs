@@ -7,11 +7,12 @@ use std::path::Path;
 
 use floe_flow::graph::did_you_mean;
 use floe_flow::{Graph, Payload, RoutingTable, Schema};
-use floe_sandbox::{Error as Refusal, Limits, Plugin, Sandbox};
+use floe_sandbox::{Error as Refusal, Limits, Plugin, Sandbox, plain};
 use serde_json::{Value, json};
 
 use crate::builder::{Located, locate};
 use crate::file::{self, Code, Flow, Made, Problem, Step, Unresolved, Wanted};
+use crate::store::{ADD_AGAIN, Revoked, Store, check_digest, is_within, stored};
 use crate::{Error, file::Span};
 
 use oddities::oddities;
@@ -52,8 +53,16 @@ async fn assemble_with(
     components: Option<&BTreeMap<String, Vec<u8>>>,
 ) -> Result<Assembled, Error> {
     let (mut plugins, mut warnings, mut problems) = (Vec::new(), Vec::new(), flow.problems(Vec::new()));
+    let revoked = Revoked::load()?;
     for (within, part) in flow.parts() {
-        let mut loaded = Loaded { within: &within, components, ..Loaded::default() };
+        let mut loaded = Loaded {
+            within: &within,
+            components,
+            revoked: &revoked,
+            plugins: Vec::new(),
+            warnings: Vec::new(),
+            problems: Vec::new(),
+        };
         for (name, config) in part.file.plugins.iter() {
             loaded.load(part, sandbox, name, config).await;
         }
@@ -73,12 +82,12 @@ async fn assemble_with(
     Err(problems.into())
 }
 
-#[derive(Default)]
 struct Loaded<'f> {
     /// What stands before the names of this flow's plugins.
     within: &'f str,
     /// Taken instead of the files, by their whole names.
     components: Option<&'f BTreeMap<String, Vec<u8>>>,
+    revoked: &'f Revoked,
     plugins: Vec<Plugin>,
     warnings: Vec<String>,
     problems: Vec<Problem>,
@@ -89,17 +98,25 @@ impl Loaded<'_> {
         let limits = config.limits.over(config.profile);
         let grants = config.grants.rights(|path| flow.resolve(path));
         let whole = format!("{}{name}", self.within);
-        let loaded = match self.components.map(|components| components.get(&whole)) {
-            Some(Some(bytes)) => sandbox.load(name, bytes, &grants, &limits).await,
+        let read = match self.components.map(|components| components.get(&whole)) {
+            Some(Some(bytes)) => Ok(bytes.clone()),
             Some(None) => {
                 let message = format!("plugin `{whole}`: its component was not kept");
                 return self.problems.push(Problem::new(message, span(flow, name, "source")));
             }
             None => match self.read(flow, name, config, &limits) {
-                Some(Ok(bytes)) => sandbox.load(name, &bytes, &grants, &limits).await,
-                Some(Err(too_large)) => Err(too_large),
+                Some(read) => read,
                 None => return,
             },
+        };
+        let loaded = match read {
+            Ok(bytes) => {
+                if let Err(revoked) = self.revoked.check(&whole, &bytes) {
+                    return self.problems.extend(placed(flow, name, revoked));
+                }
+                sandbox.load(name, &bytes, &grants, &limits).await
+            }
+            Err(too_large) => Err(too_large),
         };
         match loaded {
             Ok(mut plugin) => {
@@ -120,7 +137,7 @@ impl Loaded<'_> {
                 return None;
             }
         };
-        let Located { file, stale } = located;
+        let Located { file, stale, digest } = located;
         if let Some(changed) = stale {
             let source = flow.resolve(&config.source);
             let how = "add --build, or: floe build";
@@ -131,7 +148,16 @@ impl Loaded<'_> {
             ));
         }
         match read(&file, name, limits) {
-            Ok(bytes) => Some(bytes),
+            Ok(Ok(bytes)) => {
+                let kept = digest.map_or(Ok(()), |digest| check_digest(&file, &bytes, &digest));
+                let kept = kept.map_err(|error| error.with_help(ADD_AGAIN));
+                if let Err(error) = kept.and_then(|()| check_grants(flow, name, &config.source)) {
+                    self.problems.extend(placed(flow, name, error));
+                    return None;
+                }
+                Some(Ok(bytes))
+            }
+            Ok(Err(too_large)) => Some(Err(too_large)),
             Err(error) => {
                 let message = format!("plugin `{name}`: cannot read `{}`: {error}", file.display());
                 self.problems.push(Problem::new(message, span(flow, name, "source")));
@@ -139,6 +165,22 @@ impl Loaded<'_> {
             }
         }
     }
+}
+
+/// A plugin of the store is granted no more than was approved there, if anything was.
+fn check_grants(flow: &Flow, name: &str, source: &str) -> Result<(), Error> {
+    let Some(stored) = stored(source) else { return Ok(()) };
+    let Some(approved) = Store::open()?.find(stored)?.grants else { return Ok(()) };
+    let path = [Step::from("plugins"), name.into(), "grants".into()];
+    let given = flow.value(&path).unwrap_or_else(|| json!({}));
+    if is_within(&given, &approved) {
+        return Ok(());
+    }
+    let message =
+        format!("plugin `{name}`: it is granted more than was approved in the store: {}", plain(&approved.to_string(), 400));
+    let help = format!("grant less, or approve more: floe plugin add FILE --name {stored} --grant CAPABILITY=TERMS --approve");
+    let problem = Problem::new(message, flow.value_span(&path)).with_help(help);
+    Err(flow.problems(vec![problem]).into())
 }
 
 /// Reads a component, unless it is larger than it may be.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::cli::BuildArgs;
 use crate::file::{Bytes, Flow};
+use crate::store::{Store, stored};
 use crate::table::table;
 use crate::{Error, Exit};
 
@@ -99,6 +100,8 @@ pub struct Located {
     pub file: PathBuf,
     /// What has changed since it was built, if anything.
     pub stale: Option<String>,
+    /// Its digest, where it was chosen by it.
+    pub digest: Option<String>,
 }
 
 /// What a build gave: the component and the files it was made of.
@@ -152,7 +155,7 @@ fn projects_within(home: &Path, within: &str, flow: &Flow, trust: bool) -> Resul
     let mut projects: Vec<Project> = Vec::new();
     for (name, plugin) in flow.file.plugins.iter() {
         let dir = flow.resolve(&plugin.source);
-        if dir.is_file() || dir.extension().is_some_and(|extension| extension == "wasm") {
+        if stored(&plugin.source).is_some() || dir.is_file() || dir.extension().is_some_and(|extension| extension == "wasm") {
             continue;
         }
         if !dir.is_dir() {
@@ -177,21 +180,27 @@ fn projects_within(home: &Path, within: &str, flow: &Flow, trust: bool) -> Resul
 
 /// Where the component of a flow's plugin is, and whether it is older than its sources. Never builds.
 pub fn locate(flow: &Flow, name: &str, source: &str) -> Result<Located, Error> {
+    if let Some(stored) = stored(source) {
+        let found = Store::open()?.find(stored)?;
+        return Ok(Located { file: found.file, stale: None, digest: Some(found.digest) });
+    }
     let path = flow.resolve(source);
     if path.is_dir() {
-        return artifact(&path).map(|artifact| Located { file: artifact.file, stale: artifact.stale });
+        return artifact(&path).map(|artifact| Located { file: artifact.file, stale: artifact.stale, digest: None });
     }
     if !path.is_file() {
         return Err(missing_source(flow, name, &path));
     }
-    Ok(Located { file: path, stale: None })
+    Ok(Located { file: path, stale: None, digest: None })
 }
 
 fn missing_source(flow: &Flow, name: &str, path: &Path) -> Error {
     let at = flow.value_span(&["plugins".into(), name.into(), "source".into()]);
     let message = format!("the source of plugin `{name}` is not there: {}", path.display());
     let problem = crate::file::Problem::new(message, at);
-    Error::from(flow.problems(vec![problem.with_help("it is a folder or a `.wasm` file, relative to the flow file")]))
+    Error::from(
+        flow.problems(vec![problem.with_help("it is a folder or a `.wasm` file, relative to the flow file, or `store:NAME`")]),
+    )
 }
 
 /// The nearest folder above with a `.git`; without one, the folder itself.

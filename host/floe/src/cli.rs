@@ -4,6 +4,7 @@ mod attack;
 mod bench;
 mod journal;
 mod run;
+mod store;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use journal::{
     DeadLettersArgs, DecisionArgs, HistoryArgs, JournalArg, PurgeArgs, ReplayArgs, ResolveArgs, RetryArgs, TracesArgs,
 };
 pub use run::{DEFAULT_GRACE, MAX_GRACE, MAX_WEIGHT, MIN_JOURNAL, ProcessArgs, ResumeArgs, RunArgs};
+pub use store::{AddArgs, DiffArgs, ListArgs, RemoveArgs, RevokeArgs};
 
 /// Runs flows whose nodes are untrusted WebAssembly components.
 #[derive(Debug, Parser)]
@@ -38,7 +40,8 @@ A first flow:
   floe run hello --build     builds the plugin and runs the flow
   floe viz hello             draws the flow
 
-Environment: FLOE_CACHE is the folder of compiled plugins (by default `floe` in the user's cache), NO_COLOR means what it says.
+Environment: FLOE_CACHE is the folder of compiled plugins (by default `floe` in the user's cache), FLOE_HOME
+the folder of the plugin store (by default `floe` in the user's data), NO_COLOR means what it says.
 
 Exit codes: 0 all completed, 1 some did not, 2 something is wrong with the call, the flow or a plugin, 130 interrupted.";
 
@@ -72,7 +75,7 @@ pub enum Command {
     Viz(VizArgs),
     /// Make a plugin: Rust source, a test, and a flow that runs it
     New(NewArgs),
-    /// Look at a plugin, or call it
+    /// Look at plugins, call them, keep them in the store
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Print the JSON Schema of a file, for editors
@@ -233,6 +236,16 @@ pub enum PluginCommand {
     Call(CallArgs),
     /// Show what a flow's plugins ask for, what they are granted, what tenants' ceilings let them have, and what is missing
     Check(CheckArgs),
+    /// Add a plugin, or a new version of one, to the store, and show what it asks for
+    Add(AddArgs),
+    /// List the plugins of the store
+    List(ListArgs),
+    /// Remove a plugin from the store
+    Remove(RemoveArgs),
+    /// Never run a component again, and end the traces that use it
+    Revoke(RevokeArgs),
+    /// Show what a version of a plugin asks for and says that another does not
+    Diff(DiffArgs),
 }
 
 /// Arguments of `floe plugin inspect`.

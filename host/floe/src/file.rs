@@ -151,6 +151,12 @@ impl Flow {
         })
     }
 
+    /// What stands at this path, as JSON.
+    pub(crate) fn value(&self, path: &[Step]) -> Option<serde_json::Value> {
+        let (value, _) = self.tree.find(path)?;
+        de::read(value).ok()
+    }
+
     /// Problems of this flow, for showing.
     pub fn problems(&self, list: Vec<Problem>) -> Problems {
         Problems::new(self.texts.clone(), list)

@@ -50,6 +50,7 @@ pub mod run;
 pub mod schema;
 pub mod settings;
 pub mod start;
+pub mod store;
 mod table;
 pub mod validate;
 pub mod viz;

@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 use floe::cli::{BenchCommand, Cli, Command, PluginCommand};
 use floe::settings::{Settings, this_program};
 use floe::{
-    Error, Exit, attack, bench, builder, check, doctor, export, history, new, plugin, replay, run, schema, validate, viz,
+    Error, Exit, attack, bench, builder, check, doctor, export, history, new, plugin, replay, run, schema, store, validate, viz,
 };
 use tokio::time::Instant;
 
@@ -71,6 +71,11 @@ fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Err
         Command::Plugin(PluginCommand::Call(args)) => plugin::call(args, settings),
         Command::Plugin(PluginCommand::Check(args)) => check::execute(args),
         Command::Attack(args) => attack::execute(args, settings),
+        Command::Plugin(PluginCommand::Add(args)) => store::add(args, settings),
+        Command::Plugin(PluginCommand::List(args)) => store::list(args),
+        Command::Plugin(PluginCommand::Remove(args)) => store::remove(args),
+        Command::Plugin(PluginCommand::Revoke(args)) => store::revoke(args),
+        Command::Plugin(PluginCommand::Diff(args)) => store::diff(args, settings),
         Command::Bench(BenchCommand::Hop(args)) => bench::hop(args, settings),
         Command::Bench(BenchCommand::Runtime(args)) => bench::runtime(args, settings),
     }

@@ -12,6 +12,7 @@ use crate::builder;
 use crate::cli::{CallArgs, InspectArgs};
 use crate::file::{Bytes, Time};
 use crate::settings::Settings;
+use crate::store::Revoked;
 use crate::table::table;
 use crate::{Error, Exit, start};
 
@@ -61,9 +62,9 @@ fn describe(file: &Path, inspection: &Inspection) -> String {
     table(&[], rows)
 }
 
-type Rows = Vec<[String; 5]>;
+pub(crate) type Rows = Vec<[String; 5]>;
 
-fn members(plugin: &Plugin) -> (Rows, Rows) {
+pub(crate) fn members(plugin: &Plugin) -> (Rows, Rows) {
     let shape = |schema: Option<&Value>| {
         let title = schema.and_then(|schema| schema.get("title").or_else(|| schema.get("type")));
         plain(title.and_then(Value::as_str).unwrap_or("anything"), 64)
@@ -193,7 +194,7 @@ impl Observer for LastReceipt {
 }
 
 /// Finds the component of a file or a plugin's folder, and reads it.
-fn read(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
+pub(crate) fn read(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
     let file = if path.is_dir() { builder::artifact(path)?.file } else { path.to_owned() };
     let wrong = |error: std::io::Error| Error::wrong(format!("cannot read `{}`: {error}", file.display()));
     // The largest that any profile takes; a smaller limit is checked when it is loaded.
@@ -208,13 +209,14 @@ fn read(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
 }
 
 fn load(sandbox: &Sandbox, name: &str, bytes: &[u8], limits: &Limits) -> Result<Plugin, Error> {
+    Revoked::load()?.check(name, bytes)?;
     start::runtime()?
         .block_on(sandbox.load(name, bytes, &Grants::default(), limits))
         .map_err(|error| Error::wrong(error.to_string()))
 }
 
 /// The file's name as a plugin's name.
-fn name_of(file: &Path) -> String {
+pub(crate) fn name_of(file: &Path) -> String {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
     let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(64).collect();
     if name.is_empty() { "plugin".to_owned() } else { name }

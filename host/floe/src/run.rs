@@ -9,6 +9,7 @@ mod interrupt;
 mod log;
 mod output;
 mod reader;
+mod revoked;
 mod summary;
 mod watch;
 
@@ -30,7 +31,7 @@ use crate::cli::{ProcessArgs, ResumeArgs, RunArgs};
 use crate::export::Endpoint;
 use crate::file::{self, TenantsFile};
 use crate::settings::Settings;
-use crate::{Error, Exit, assemble, builder, export, start};
+use crate::{Error, Exit, assemble, builder, export, start, store};
 
 pub use log::start as start_log;
 
@@ -109,6 +110,7 @@ impl Plan {
     fn run(&self, settings: &Settings, started: Instant) -> Result<Exit, Error> {
         self.check_files()?;
         self.check_weights()?;
+        self.end_revoked()?;
         let tenants = self.process.tenants.as_deref().map(TenantsFile::load).transpose()?;
         let runtime = start::runtime()?;
         let opened = match &self.journal {
@@ -152,6 +154,7 @@ impl Plan {
         };
         let mut config = self.config(sandbox, observer, durable.as_deref());
         config.quotas = tenants.map(|tenants| Arc::new(tenants.quotas()));
+        let watched = store::Watch::new(&assembled.plugins);
         let lines = self.lines(durable.as_deref(), config.budget.payload)?;
         let output = Output::open(self.output.as_deref(), durable.as_ref())?;
         let serving = endpoint.map(Endpoint::serve).transpose()?;
@@ -167,6 +170,7 @@ impl Plan {
             traces: JoinSet::new(),
             ends: BTreeMap::new(),
             lost: None,
+            watched,
             grace: self.process.grace.0,
             bar,
         };
@@ -273,6 +277,8 @@ enum Fed {
     OutputGone,
     /// The journal cannot be written.
     Lost(String),
+    /// A plugin must not run any more.
+    Revoked(String),
     /// The input cannot be read any further.
     Unreadable(std::io::Error),
 }
@@ -288,6 +294,8 @@ struct Run {
     ends: BTreeMap<&'static str, u64>,
     /// Why the journal cannot be written any more.
     lost: Option<String>,
+    /// Says when a plugin must not run any more.
+    watched: store::Watch,
     /// After the first interrupt.
     grace: Duration,
     bar: ProgressBar,
@@ -298,6 +306,7 @@ impl Run {
     async fn feed(&mut self, mut lines: Receiver<std::io::Result<Line>>, watch: &Watch) -> Fed {
         let mut interrupts = Interrupts::listen();
         let mut redraw = tokio::time::interval(Duration::from_millis(100));
+        let mut recheck = tokio::time::interval(store::RECHECK);
         let unfinished = self.durable.as_ref().map(|durable| durable.unfinished.clone()).unwrap_or_default();
         let mut unfinished = unfinished.into_iter();
         let mut fed = None;
@@ -319,6 +328,12 @@ impl Run {
                     self.wind_down(Duration::ZERO, &mut interrupts).await;
                     return Fed::OutputGone;
                 }
+                _ = recheck.tick() => if let Some(why) = self.watched.look() {
+                    drop(lines);
+                    self.flow.fail_all(revoked::CODE, &why);
+                    self.wind_down(Duration::ZERO, &mut interrupts).await;
+                    return Fed::Revoked(why);
+                },
                 Some(ended) = self.traces.join_next() => self.count(ended.ok()),
                 _ = redraw.tick() => self.bar.set_message(format!("{} hops", count(watch.hops()))),
                 permit = permit(&self.in_flight), if unfinished.len() > 0 => {

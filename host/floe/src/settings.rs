@@ -44,6 +44,14 @@ pub(crate) fn variable(name: &str) -> Result<String, String> {
     value.into_string().map_err(|_| format!("the environment's `{name}` is not UTF-8 text"))
 }
 
+/// The folder of the plugin store: `FLOE_HOME`, else `floe` under `XDG_DATA_HOME` or under `~/.local/share`. None if the
+/// environment names no home.
+pub(crate) fn home() -> Option<PathBuf> {
+    let set = |name: &str| var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = || set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
+    set("FLOE_HOME").or_else(|| base().map(|base| base.join("floe")))
+}
+
 impl Settings {
     /// Reads `FLOE_CACHE`, `XDG_CACHE_HOME`, `HOME`, `NO_COLOR` and `TERM`.
     pub fn from_env() -> Self {

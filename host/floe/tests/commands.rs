@@ -285,7 +285,7 @@ fn a_flow_is_validated_with_its_plugins() {
            ·                         ╰── here
          5 │ nodes:
            ╰────
-          help: it is a folder or a `.wasm` file, relative to the flow file
+          help: it is a folder or a `.wasm` file, relative to the flow file, or `store:NAME`
     "#]],
     );
     write(dir, "flows/words.wasm", "not a component");

@@ -50,7 +50,8 @@ pub struct FlowFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plugin {
-    /// A directory with the plugin's source, or a `.wasm` file, relative to the flow file.
+    /// A directory with the plugin's source, or a `.wasm` file, relative to the flow file; or `store:NAME`, one that
+    /// `floe plugin add` has put into the store.
     pub source: String,
     /// Capabilities that it may use, each with its terms; nothing unless it stands here.
     #[serde(default)]

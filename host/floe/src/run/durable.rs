@@ -15,6 +15,7 @@ use super::Plan;
 use crate::builder::locate;
 use crate::doctor::locked;
 use crate::file::Flow;
+use crate::store::check_digest;
 use crate::{Error, assemble::Assembled};
 
 /// A run's journal.
@@ -125,15 +126,28 @@ impl Durable {
         for (plugin, file) in components(&plan.flow, &assembled.plugins) {
             let bytes =
                 std::fs::read(&file).map_err(|error| Error::wrong(format!("cannot read `{}`: {error}", file.display())))?;
+            // It may have been built again since it was loaded.
+            check_digest(&file, &bytes, &plugin.digest)?;
             journal.put_component(&plugin.digest, bytes).await?;
         }
+        let durable = Self::as_it_is(journal).await?;
+        if known.is_some() {
+            tracing::info!(unfinished = durable.unfinished.len(), line = durable.read.line + 1, "the run goes on");
+        }
+        Ok(durable)
+    }
+
+    /// Opens a journal that there is, whatever it was begun with.
+    pub(super) async fn reopen(path: &Path, plan: &Plan) -> Result<Self, Error> {
+        let journal = Sqlite::open(path, Options { max_bytes: plan.process.journal_max }).await?;
+        Self::as_it_is(Arc::new(journal)).await
+    }
+
+    async fn as_it_is(journal: Arc<Sqlite>) -> Result<Self, Error> {
         let start = Cursor { line: 0, offset: 0 };
         let read = journal.reader().input_cursor().await?.unwrap_or(start);
         let written = journal.reader().output_cursor().await?.unwrap_or(start);
         let unfinished = journal.unfinished().await.map_err(|error| Error::wrong(error.to_string()))?;
-        if known.is_some() {
-            tracing::info!(unfinished = unfinished.len(), line = read.line + 1, "the run goes on");
-        }
         Ok(Self { journal, read, written, unfinished })
     }
 

@@ -88,6 +88,7 @@ impl Summary {
         match fed {
             Fed::Interrupted => Err(Error::Interrupted),
             Fed::Lost(why) => Err(Error::Lost(why)),
+            Fed::Revoked(why) => Err(Error::Lost(format!("{why}; its traces have failed, and no more of the input is read"))),
             Fed::Unreadable(error) => Err(Error::Lost(format!("cannot read the input any further: {error}"))),
             Fed::All | Fed::OutputGone if self.ends.keys().all(|end| *end == End::Completed.name()) => Ok(Exit::Completed),
             Fed::All | Fed::OutputGone => Ok(Exit::Incomplete),

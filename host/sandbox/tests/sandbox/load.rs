@@ -227,6 +227,9 @@ async fn size_is_limited_before_compiling() {
     );
 }
 
+/// A component that has so many more of something than a profile allows.
+type Make<'m> = &'m dyn Fn(usize) -> Vec<u8>;
+
 /// A component that has one more than a profile allows is refused before anything is compiled: there is no compiler here.
 #[tokio::test]
 async fn each_profile_bounds_a_component_before_compiling() {
@@ -253,7 +256,7 @@ async fn each_profile_bounds_a_component_before_compiling() {
             bytes.resize(usize::try_from(limits.module).unwrap() + extra, 0);
             bytes
         };
-        let cases: [(&str, &dyn Fn(usize) -> Vec<u8>); 5] =
+        let cases: [(&str, Make<'_>); 5] =
             [("module", &module), ("functions", &functions), ("imports", &imports), ("nested", &parts), ("nested", &instances)];
         for (limit, make) in cases {
             let error = sandbox.load("x", &make(1), &Grants::default(), &limits).await.unwrap_err();

@@ -16,9 +16,7 @@ fn granted() -> Grants {
 async fn numbers(secret: Option<u8>, guest: (&str, &str), node: &str, trace: &str) -> Value {
     let cache = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hostile");
     let secret = secret.map(|secret| Secret::new([secret; 32]));
-    let sandbox =
-        Sandbox::new(Config { cache: Some(cache), instances: 2, secret, ..Config::new(1) })
-            .unwrap();
+    let sandbox = Sandbox::new(Config { cache: Some(cache), instances: 2, secret, ..Config::new(1) }).unwrap();
     let solo = Solo::new(&sandbox, guest, node, &granted()).await;
     let origin = Origin { trace: trace.into(), tenant: "a".into(), user: None, session: None };
     solo.ask_as(origin, json!(3)).await

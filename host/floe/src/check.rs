@@ -54,7 +54,13 @@ pub fn execute(args: &CheckArgs) -> Result<Exit, Error> {
         for (name, config) in part.file.plugins.iter() {
             let limits = config.limits.over(config.profile);
             let inspection = read(part, name, config, &limits)?;
-            report.add(&format!("{within}{name}"), &inspection, &config.grants.rights(|dir| part.resolve(dir)), &limits, &ceilings);
+            report.add(
+                &format!("{within}{name}"),
+                &inspection,
+                &config.grants.rights(|dir| part.resolve(dir)),
+                &limits,
+                &ceilings,
+            );
         }
     }
     let mut out = std::io::stdout().lock();

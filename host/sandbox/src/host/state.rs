@@ -201,9 +201,9 @@ impl State {
                 Err(failure)
             }
             Written::Full(used) => {
-                let line = self.plugin.grant_line("state.bytes", |grants| {
-                    grants.state.as_ref().is_some_and(|space| space.bytes > max_bytes)
-                });
+                let line = self
+                    .plugin
+                    .grant_line("state.bytes", |grants| grants.state.as_ref().is_some_and(|space| space.bytes > max_bytes));
                 Err(Failure::limit(FailureKind::Exhausted, "state.bytes", used, max_bytes, &line))
             }
             Written::TooManyKeys => Err(fixed("state.keys", MAX_STATE_KEYS + 1, MAX_STATE_KEYS)),

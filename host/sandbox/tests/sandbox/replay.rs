@@ -10,7 +10,7 @@ use floe_flow::{
     Attempted, Config, Entry, Flow, Graph, Invoke, Journal, MapNode, Policy, Receipt, Record, Repeated, StateStore, Submission,
     Tape, Unfit,
 };
-use floe_sandbox::{Clock, Compiler, Directory, Grants, Limits, Sandbox, Space};
+use floe_sandbox::{Clock, Directory, Grants, Limits, Sandbox, Space};
 use serde_json::json;
 
 use crate::support::{evil, json as payload, limits, sandbox};
@@ -225,15 +225,7 @@ async fn granted(sandbox: &Sandbox, guest: &str, node: &str, grants: &Grants, in
 async fn a_call_that_keeps_values_is_told_what_it_was_told_and_writes_nothing() {
     let store = Arc::new(floe_flow::state::Memory::default());
     let state = Some(Arc::clone(&store) as Arc<dyn StateStore>);
-    let sandbox = Sandbox::new(floe_sandbox::Config {
-        threads: 1,
-        cache: None,
-        instances: 2,
-        compiler: Compiler::InProcess,
-        state,
-        secret: None,
-    })
-    .unwrap();
+    let sandbox = Sandbox::new(floe_sandbox::Config { instances: 2, state, ..floe_sandbox::Config::new(1) }).unwrap();
     let grants = Grants { state: Some(Space { name: "s".to_owned(), bytes: 100 }), ..Grants::default() };
     let ops = r#"[{"set": ["tenant", "a", 1]}, {"get": ["tenant", "a"]}, {"keys": ["tenant", ""]}, {"delete": ["tenant", "a"]},
         {"compare_and_set": ["tenant", "b", 7, 1]}, {"compare_and_set": ["tenant", "b", 0, 1]}, {"get": ["user", "b"]},

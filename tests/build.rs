@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The packages of the guests.
-const GUESTS: [&str; 13] = [
+const GUESTS: [&str; 14] = [
     "cookbook",
     "echo",
     "text",
@@ -16,6 +16,7 @@ const GUESTS: [&str; 13] = [
     "evil-names",
     "evil-schema",
     "calls-subflow",
+    "calls-tools",
     "reads-files",
     "wants-clock",
     "wants-http",

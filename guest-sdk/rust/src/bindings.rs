@@ -17,7 +17,7 @@ mod imports {
                 import floe:capability/http@0.0.1;
                 import floe:capability/clock@0.1.0;
                 import floe:capability/random@0.1.0;
-                import floe:capability/tools@0.0.1;
+                import floe:capability/tools@0.1.0;
                 import floe:capability/subflow@0.1.0;
                 import floe:capability/model@0.0.1;
                 import floe:capability/approval@0.0.1;

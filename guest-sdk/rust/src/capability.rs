@@ -1,6 +1,6 @@
 //! What a plugin may do beyond computing, when the operator grants it: one module per feature of this crate.
 //!
-//! Hosts serve `state`, `clock`, `random` and `subflow` so far. The functions of the others are the contract's own, and may still
+//! Hosts serve `state`, `clock`, `random`, `subflow` and `tools` so far. The functions of the others are the contract's own, and may still
 //! change with it. There is no stand-in for any in a native test: keep the calls apart from the logic that you want to test.
 
 #[cfg(feature = "approval")]
@@ -11,8 +11,6 @@ pub use crate::bindings::capability::http;
 pub use crate::bindings::capability::model;
 #[cfg(feature = "secrets")]
 pub use crate::bindings::capability::secrets;
-#[cfg(feature = "tools")]
-pub use crate::bindings::capability::tools;
 
 /// Values that outlive a call: `grants: { state: { space: NAME, bytes: 1MiB } }`.
 ///
@@ -157,5 +155,26 @@ pub mod subflow {
     pub fn call<T: FromJson>(flow: &str, payload: impl IntoJson) -> Result<Vec<T>> {
         let outputs = subflow::call(flow, payload.into_json()?.as_str())?;
         outputs.into_iter().map(|output| T::from_json(Json::from_text(output))).collect()
+    }
+}
+
+/// Tools that the operator's file grants to the plugin by name: `grants: { tools: [PLUGIN/TOOL] }`.
+#[cfg(feature = "tools")]
+pub mod tools {
+    use crate::bindings::capability::tools;
+    use crate::failure::Result;
+    use crate::json::{FromJson, IntoJson, Json};
+
+    /// Calls a tool within this call, and returns its result. Its failure is this call's with `?`.
+    pub fn call<T: FromJson>(tool: &str, arguments: impl IntoJson) -> Result<T> {
+        T::from_json(Json::from_text(tools::call(tool, arguments.into_json()?.as_str())?))
+    }
+
+    /// Calls several at once, each on an equal part of what this call has left; the results in the order of the calls.
+    pub fn call_all<T: FromJson>(calls: impl IntoIterator<Item = (String, Json)>) -> Vec<Result<T>> {
+        let calls: Vec<(String, String)> =
+            calls.into_iter().map(|(tool, arguments)| (tool, arguments.as_str().to_owned())).collect();
+        let results = tools::call_all(&calls);
+        results.into_iter().map(|result| T::from_json(Json::from_text(result?))).collect()
     }
 }

@@ -242,7 +242,8 @@ fn resolve(plugins: &BTreeMap<&str, &Plugin>, wanted: Wanted<'_>) -> Result<Code
         let invoke = plugin.node(wanted.member, &config.into(), reuse).map_err(member)?;
         let (input, output) = (spec.input.as_ref(), spec.output.as_ref());
         let (input, output) = (schema(wanted, "input", input)?, schema(wanted, "output", output)?);
-        return Ok(Code { invoke, input, output, repeatable: spec.side_effect.is_repeatable(spec.idempotent) });
+        let repeatable = spec.side_effect.is_repeatable(spec.idempotent);
+        return Ok(Code { invoke, input, output, repeatable, tool: false });
     }
     if let Some(spec) = plugin.tools.iter().find(|spec| spec.name == wanted.member) {
         check_config(wanted, spec.config.as_ref(), &config)?;
@@ -250,7 +251,8 @@ fn resolve(plugins: &BTreeMap<&str, &Plugin>, wanted: Wanted<'_>) -> Result<Code
         let invoke = plugin.tool(wanted.member, &config.into(), &context, reuse).map_err(member)?;
         let (input, output) = (Some(&spec.input), spec.output.as_ref());
         let (input, output) = (schema(wanted, "arguments", input)?, schema(wanted, "result", output)?);
-        return Ok(Code { invoke, input, output, repeatable: spec.side_effect.is_repeatable(spec.idempotent) });
+        let repeatable = spec.side_effect.is_repeatable(spec.idempotent);
+        return Ok(Code { invoke, input, output, repeatable, tool: true });
     }
     Err(Unresolved::Member(unknown_member(plugin, wanted)))
 }

@@ -270,6 +270,11 @@ impl Context {
         Self { allowance: Some(allowance), ..self.clone() }
     }
 
+    /// Books what was used for this call.
+    pub(crate) fn book(&self, used: Amounts) {
+        accounts(&self.trace, self.allowance.as_ref()).for_each(|account| account.book(used));
+    }
+
     /// What is left to this call, of what is limited at all.
     pub fn left(&self) -> Amounts {
         accounts(&self.trace, self.allowance.as_ref()).fold(Amounts::UNLIMITED, |left, account| left.min(account.left()))

@@ -6,6 +6,7 @@ use crate::budget::{Account, Resource};
 use crate::message::{MessageId, Payload};
 use crate::node::Receipt;
 use crate::stream::Sender;
+use crate::tool::Calling;
 use crate::trace::Trace;
 
 /// Who asks: fixed for a whole trace and shared by its calls.
@@ -46,6 +47,8 @@ pub struct Context {
     pub(crate) sender: Arc<Sender>,
     /// What the call lives on that made this one, instead of the trace's account.
     pub(crate) allowance: Option<Arc<Account>>,
+    /// The tool that this call is of; none: it is a node's.
+    pub(crate) calling: Option<Arc<Calling>>,
 }
 
 impl Context {

@@ -10,6 +10,7 @@ use crate::message::name_key;
 use crate::node::Invoke;
 use crate::policy::{OnFailure, Policy};
 use crate::schema::{self, Schema};
+use crate::tool::Tool;
 
 /// Messages that wait on one edge for one tenant; PenguiFlow's number (spec item 24), a screenful to look at.
 pub const DEFAULT_QUEUE: usize = 64;
@@ -28,6 +29,7 @@ pub struct Graph {
     edges: Vec<Edge>,
     inputs: Vec<NodeIndex>,
     subflows: Vec<(String, Graph, Budget)>,
+    tools: BTreeMap<String, Tool>,
 }
 
 /// A node of a checked graph.
@@ -119,7 +121,14 @@ impl fmt::Display for Place {
 impl Graph {
     /// Starts a graph with this name.
     pub fn builder(name: &str) -> Builder {
-        Builder { name: name.into(), nodes: Vec::new(), edges: Vec::new(), subflows: Vec::new(), problems: Vec::new() }
+        Builder {
+            name: name.into(),
+            nodes: Vec::new(),
+            edges: Vec::new(),
+            subflows: Vec::new(),
+            tools: BTreeMap::new(),
+            problems: Vec::new(),
+        }
     }
 
     /// The nodes, in declaration order.
@@ -142,6 +151,11 @@ impl Graph {
         &self.subflows
     }
 
+    /// The tool of this name that calls of its nodes may call.
+    pub fn tool(&self, name: &str) -> Option<&Tool> {
+        self.tools.get(name)
+    }
+
     pub(crate) fn take_subflows(&mut self) -> Vec<(String, Self, Budget)> {
         std::mem::take(&mut self.subflows)
     }
@@ -159,6 +173,7 @@ pub struct Builder {
     nodes: Vec<(String, Kind, Policy)>,
     edges: Vec<(String, String, usize)>,
     subflows: Vec<(String, Graph, Budget)>,
+    tools: BTreeMap<String, Tool>,
     problems: Vec<Problem>,
 }
 
@@ -189,6 +204,14 @@ impl Builder {
         self
     }
 
+    /// Adds a tool that calls of nodes may call by name.
+    pub fn tool(&mut self, name: &str, tool: Tool) -> &mut Self {
+        if self.tools.insert(name.to_owned(), tool).is_some() {
+            self.problem(Place::Graph, format!("there are two tools `{name}`; rename one"));
+        }
+        self
+    }
+
     /// Adds edges along a line of nodes, with the default room.
     pub fn chain(&mut self, names: &[&str]) -> &mut Self {
         for pair in names.windows(2) {
@@ -216,7 +239,7 @@ impl Builder {
             return Err(self.problems);
         }
         let inputs = (0..nodes.len()).filter(|node| edges.iter().all(|edge| edge.to != *node)).collect();
-        Ok(Graph { name: self.name, nodes, edges, inputs, subflows: self.subflows })
+        Ok(Graph { name: self.name, nodes, edges, inputs, subflows: self.subflows, tools: self.tools })
     }
 
     fn problem(&mut self, place: Place, message: impl Into<String>) {

@@ -50,6 +50,7 @@ mod subflow;
 mod tape;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+mod tool;
 mod trace;
 
 pub use budget::{Account, Amounts, Budget, Hold, Resource};
@@ -79,4 +80,5 @@ pub use state::StateStore;
 pub use stream::MAX_STREAMS;
 pub use subflow::{MAX_DEPTH, Request as SubflowRequest, SubflowNode};
 pub use tape::{Answer, MAX_TAPE, Tape, Taping, Unfit};
+pub use tool::{Tool, ToolCall};
 pub use trace::{End, Item, MAX_ERROR, Terminal, TraceError};

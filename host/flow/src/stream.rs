@@ -302,7 +302,8 @@ impl Trace {
         let counters = state.counters.as_mut()?;
         counters.streaming.remove(&(node, message));
         let streams = counters.sent.remove(&(node, message))?.into_iter().collect();
-        let by = Context { trace: Arc::clone(self), node, message, attempt, sender: Arc::default(), allowance: None };
+        let by =
+            Context { trace: Arc::clone(self), node, message, attempt, sender: Arc::default(), allowance: None, calling: None };
         let lost = Superseded { by, streams, restarts };
         if self.caller.is_some() {
             return Some(lost);

@@ -11,3 +11,4 @@ pub(crate) mod random;
 pub(crate) mod state;
 pub(crate) mod stdio;
 pub(crate) mod subflow;
+pub(crate) mod tools;

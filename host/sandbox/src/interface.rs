@@ -26,6 +26,8 @@ pub struct Grants {
     pub random: bool,
     /// Directories that it may read through WASI.
     pub files: Vec<Directory>,
+    /// Tools that it may call, as `PLUGIN/TOOL`; none: the capability is not granted. Each has its own plugin's rights, not this one's.
+    pub tools: Option<BTreeSet<String>>,
     /// Subflows that it may run, by their names in the flow; none: the capability is not granted.
     pub subflow: Option<BTreeSet<String>>,
     /// Keys under `grants` of what no host serves yet: they change only what a refusal says.
@@ -42,6 +44,7 @@ impl Grants {
             clock: self.clock.zip(most.clock).map(|(one, other)| one.at_most(other)),
             random: self.random && most.random,
             files: self.files.iter().filter(|directory| most.files.contains(directory)).cloned().collect(),
+            tools: self.tools.as_ref().zip(most.tools.as_ref()).map(|(one, other)| both(one, other)),
             subflow: self.subflow.as_ref().zip(most.subflow.as_ref()).map(|(one, other)| both(one, other)),
             unserved: both(&self.unserved, &most.unserved),
         }
@@ -54,6 +57,7 @@ impl Grants {
             "clock" => self.clock.is_some(),
             "random" => self.random,
             "files" => !self.files.is_empty(),
+            "tools" => self.tools.is_some(),
             "subflow" => self.subflow.is_some(),
             _ => self.unserved.contains(key),
         }
@@ -121,7 +125,7 @@ const INERT: [(&str, &[&str]); 5] = [
 ];
 
 /// The interfaces of `floe:capability` that this host serves, and their versions up to the last part, which only adds.
-const SERVED: [(&str, &str); 4] = [("state", "0.1"), ("clock", "0.1"), ("random", "0.1"), ("subflow", "0.1")];
+const SERVED: [(&str, &str); 5] = [("state", "0.1"), ("clock", "0.1"), ("random", "0.1"), ("subflow", "0.1"), ("tools", "0.1")];
 
 /// The interfaces of `floe:capability` and the lines that would grant them.
 const CAPABILITIES: [(&str, &str); 9] = [

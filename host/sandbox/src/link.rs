@@ -12,7 +12,7 @@ use wasmtime_wasi_io::bindings::wasi::io;
 
 use crate::bindings::floe::plugin::{emit, log};
 use crate::host::random::{self as randomness, HasRandom, Random};
-use crate::host::{budget, clock, clocks, files, state as values, subflow};
+use crate::host::{budget, clock, clocks, files, state as values, subflow, tools};
 use crate::state::State;
 
 /// The linker of every plugin; type checks against it happen once, at load.
@@ -27,6 +27,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     clock::add_to_linker(&mut linker)?;
     randomness::add_to_linker(&mut linker)?;
     subflow::add_to_linker(&mut linker)?;
+    tools::add_to_linker(&mut linker)?;
     wasi(
         &mut linker,
         |state| {

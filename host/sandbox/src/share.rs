@@ -114,9 +114,10 @@ impl Turns {
 
     fn begin(&self) -> Option<Turn<'_>> {
         let most = self.threads.most;
-        let free = |polling: usize| (polling < most).then_some(polling + 1);
+        let free = |polling: usize| (polling < most).then(|| polling + 1);
         let begun = self.share.polling.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).is_ok();
-        begun.then_some(Turn(&self.share))
+        // Made only where there is one: dropping it gives one back.
+        begun.then(|| Turn(&self.share))
     }
 }
 

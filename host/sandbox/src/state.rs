@@ -252,10 +252,7 @@ impl State {
         usage[Resource::HostCalls] = self.used(Resource::HostCalls);
         // What others used was taken from the store's fuel.
         usage[Resource::Fuel] = fuel;
-        match &self.call.children.running {
-            Some(allowance) => usage.plus(allowance.used()),
-            None => usage,
-        }
+        self.call.children.running.iter().fold(usage, |usage, allowance| usage.plus(allowance.used()))
     }
 
     /// Counts a call of a capability that has no failures to answer with; the error ends a guest that describes itself.

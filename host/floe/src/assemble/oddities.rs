@@ -48,6 +48,8 @@ fn unused(flow: &Flow) -> Vec<String> {
             Node::Route(_) | Node::Join(_) | Node::Discard(_) => {}
         }
     }
+    let tools = flow.file.plugins.iter().filter_map(|(_, plugin)| plugin.grants.tools.as_ref()).flatten();
+    plugins.extend(tools.filter_map(|tool| Some(tool.split_once('/')?.0)));
     let mut warnings = Vec::new();
     let unused: Vec<&str> = flow.file.plugins.iter().map(|(name, _)| name).filter(|name| !plugins.contains(name)).collect();
     if !unused.is_empty() {

@@ -27,8 +27,8 @@ pub struct GrantsConfig {
     pub clock: Option<ClockConfig>,
     /// Whether it may ask for random numbers beyond WASI's.
     pub random: Option<bool>,
-    /// Not available in this host yet.
-    pub tools: Option<Value>,
+    /// Tools of the flow's plugins that it may call, as `PLUGIN/TOOL`. Each has its own plugin's rights, and this one can have it use them.
+    pub tools: Option<Vec<String>>,
     /// Flows under `subflows` that it may run, by name.
     pub subflow: Option<Vec<String>>,
     /// Not available in this host yet.
@@ -90,7 +90,6 @@ impl GrantsConfig {
         let unserved = [
             ("secrets", &self.secrets),
             ("http", &self.http),
-            ("tools", &self.tools),
             ("model", &self.model),
             ("approval", &self.approval),
             ("sockets", &self.sockets),
@@ -105,6 +104,7 @@ impl GrantsConfig {
             clock: self.clock.as_ref().and_then(ClockConfig::clock),
             random: self.random == Some(true),
             files: self.files.iter().flatten().map(directory).collect(),
+            tools: self.tools.as_ref().map(|names| names.iter().cloned().collect()),
             subflow: self.subflow.as_ref().map(|names| names.iter().cloned().collect()),
             unserved: unserved.map(|(name, _)| name.to_owned()).collect(),
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use floe_flow::graph::{Place, did_you_mean};
 use floe_flow::{
-    DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, Outcome, Policy, RoutingTable, Schema, SubflowNode, native,
+    DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, Outcome, Policy, RoutingTable, Schema, SubflowNode, Tool, native,
 };
 use serde_json::Value;
 
@@ -31,6 +31,8 @@ pub struct Code {
     pub output: Option<Schema>,
     /// Whether a call that a crash cut off may be made again.
     pub repeatable: bool,
+    /// It is a tool, and not a node.
+    pub tool: bool,
 }
 
 /// What a node of the file asks of a plugin.
@@ -77,7 +79,7 @@ impl Flow {
     pub fn outline(&self) -> Result<Graph, Problems> {
         let made = self.graph(1, &|_| {
             let invoke = native(|call| Ok(Outcome::one(call.message.payload.clone())));
-            Ok(Code { invoke, input: None, output: None, repeatable: true })
+            Ok(Code { invoke, input: None, output: None, repeatable: true, tool: true })
         });
         made.map(|made| made.graph)
     }
@@ -109,6 +111,9 @@ impl Flow {
             // A node that cannot be made still has its place in the graph, so that the edges to it are checked.
             let kind = making.kind(name, node).unwrap_or_else(|| placeholder(node));
             builder.node(name, kind, policy);
+        }
+        for (name, tool) in making.tools() {
+            builder.tool(&name, tool);
         }
         for link in &links {
             builder.edge(&link.from, &link.to, link.queue);
@@ -199,6 +204,37 @@ impl Making<'_> {
         }
     }
 
+    /// The tools that plugins are granted, each once.
+    fn tools(&mut self) -> BTreeMap<String, Tool> {
+        let mut tools = BTreeMap::new();
+        for (plugin, config) in self.flow.file.plugins.iter() {
+            let at = [Step::from("plugins"), plugin.into(), "grants".into(), "tools".into()];
+            for (position, wanted) in config.grants.tools.iter().flatten().enumerate() {
+                let place = [at.as_slice(), &[position.into()]].concat();
+                let Some((of, member)) = wanted.split_once('/') else {
+                    self.problem(format!("`{wanted}` is no tool; write PLUGIN/TOOL"), &place);
+                    continue;
+                };
+                if self.flow.file.plugins.get(of).is_none() {
+                    let known = did_you_mean(of, self.flow.file.plugins.names());
+                    self.problem(format!("there is no plugin `{of}` under `plugins`{known}"), &place);
+                } else if !tools.contains_key(wanted) {
+                    let asked = Wanted { within: self.within, plugin: of, member, config: &Value::Null, reuse: None };
+                    match (self.resolve)(asked) {
+                        Ok(Code { invoke, input, output, tool: true, .. }) => {
+                            tools.insert(wanted.clone(), Tool { invoke, input, output });
+                        }
+                        Ok(_) => self.problem(format!("`{wanted}` is a node; only tools can be granted to be called"), &place),
+                        // Said where the plugin is.
+                        Err(Unresolved::Plugin) => {}
+                        Err(Unresolved::Member(why) | Unresolved::Config(why)) => self.problem(why, &place),
+                    }
+                }
+            }
+        }
+        tools
+    }
+
     /// Timers count milliseconds.
     fn too_short(&mut self, time: Option<Time>, at: &[Step]) {
         if time.is_some_and(|time| time.0 < Duration::from_millis(1)) {
@@ -225,7 +261,7 @@ impl Making<'_> {
         match node {
             Node::Run(run) => {
                 let code = self.code(name, "run", &run.run, &run.config, run.reuse)?;
-                let Code { invoke, input, output, repeatable } = code;
+                let Code { invoke, input, output, repeatable, .. } = code;
                 Some(Kind::Run { invoke, input, output, repeatable })
             }
             Node::Map(map) => {

@@ -84,6 +84,7 @@ impl Shared {
                 attempt,
                 sender: Arc::clone(sender),
                 allowance: None,
+                calling: None,
             },
             message: Arc::clone(message),
             attempt,

@@ -88,7 +88,15 @@ impl Flow {
         drop(Silence(&sender));
         let (number, id) = (attempt.at.attempt, message.id);
         let call = Call {
-            ctx: Context { trace: Arc::clone(&trace), node: index, message: id, attempt: number, sender, allowance: None },
+            ctx: Context {
+                trace: Arc::clone(&trace),
+                node: index,
+                message: id,
+                attempt: number,
+                sender,
+                allowance: None,
+                calling: None,
+            },
             message: Arc::clone(message),
             attempt: number,
             deadline: None,

@@ -21,18 +21,26 @@ const SHOWN: usize = 64;
 /// What a call has had done by others.
 #[derive(Debug)]
 pub(crate) struct Children {
-    /// Subflows that it has called.
+    /// Subflows and tools that it has called.
     calls: u32,
     /// What they have used.
     pub(crate) used: Amounts,
     pub(crate) hops: u64,
     /// What those live on that run now.
-    pub(crate) running: Option<Arc<Account>>,
+    pub(crate) running: Vec<Arc<Account>>,
+}
+
+impl Children {
+    /// Tells the calls of one attempt apart.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.calls += 1;
+        u64::from(self.calls - 1)
+    }
 }
 
 impl Default for Children {
     fn default() -> Self {
-        Self { calls: 0, used: Amounts::NONE, hops: 0, running: None }
+        Self { calls: 0, used: Amounts::NONE, hops: 0, running: Vec::new() }
     }
 }
 
@@ -61,12 +69,12 @@ async fn call(store: &mut StoreContextMut<'_, State>, flow: String, payload: Str
         Ok(wanted) => wanted,
         Err(failure) => return Ok(Err(convert::failure_to_guest(failure))),
     };
-    let call = format!("{}.{flow}", state.call.children.calls);
-    state.call.children.calls += 1;
+    let call = format!("{}.{flow}", state.call.children.number());
     let called = match state.call.answers.recorded::<Called>("subflow.call")? {
         Some(recorded) => recorded,
         None => {
-            let ctx = state.lend(&ctx, fuel);
+            let left = state.left_for_others(fuel);
+            let ctx = ctx.within(state.allowance(left));
             let mut receipt = Receipt::default();
             let request = SubflowRequest { message: &message, call: &call, most: ctx.max_payload() };
             let said = ctx.call(&flow, &request, &mut receipt).await;
@@ -83,8 +91,8 @@ async fn call(store: &mut StoreContextMut<'_, State>, flow: String, payload: Str
 }
 
 impl State {
-    /// The call as those see it that it calls: they have what it has left, and it waits for them.
-    pub(crate) fn lend(&mut self, ctx: &Context, fuel: u64) -> Context {
+    /// What this call has left for those that it calls; it waits for them meanwhile.
+    pub(crate) fn left_for_others(&self, fuel: u64) -> Amounts {
         let mut left = Amounts::UNLIMITED;
         for resource in Resource::ALL {
             left[resource] = match resource {
@@ -93,15 +101,20 @@ impl State {
                 _ => self.left(resource),
             };
         }
+        left
+    }
+
+    /// Something of it for one that is called.
+    pub(crate) fn allowance(&mut self, left: Amounts) -> Arc<Account> {
         let allowance = Arc::new(Account::new(format!("plugins.{}.limits", self.plugin.name).into(), left));
-        self.call.children.running = Some(Arc::clone(&allowance));
-        ctx.within(allowance)
+        self.call.children.running.push(Arc::clone(&allowance));
+        allowance
     }
 
     /// What others used is this call's own use. Returns their fuel, which is to be taken from the store's.
     pub(crate) fn settle(&mut self, receipt: &Receipt) -> u64 {
         let children = &mut self.call.children;
-        children.running = None;
+        children.running.clear();
         children.used = children.used.plus(receipt.amounts());
         children.hops = children.hops.saturating_add(receipt.hops);
         receipt.fuel

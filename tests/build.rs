@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The packages of the guests.
-const GUESTS: [&str; 14] = [
+const GUESTS: [&str; 15] = [
     "cookbook",
     "echo",
     "text",
@@ -15,6 +15,7 @@ const GUESTS: [&str; 14] = [
     "evil-describe",
     "evil-names",
     "evil-schema",
+    "calls-http",
     "calls-subflow",
     "calls-tools",
     "reads-files",

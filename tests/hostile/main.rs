@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod calls_http;
 mod calls_subflow;
 mod calls_tools;
 mod cancel;

@@ -1,5 +1,6 @@
 //! A stage for one node of a guest: a flow in which it is called, a good node of the same plugin, and a node that it sends to.
 
+pub(crate) mod asking;
 mod log;
 mod recorder;
 mod solo;

@@ -1,9 +1,12 @@
-//! A plugin that imports HTTP is refused unless that is granted, and told which lines would grant it.
+//! A component that speaks WASI HTTP and knows nothing of this host: refused unless that is granted, and then held to the grant.
 
 use std::collections::BTreeSet;
 
-use floe_sandbox::{Error, Grants};
+use floe_flow::{End, Terminal, Unfit};
+use floe_sandbox::{Error, Grants, Limits};
+use serde_json::{Value, json};
 
+use crate::support::asking::{Asking, Granted, Server, VALUE, header, ok};
 use crate::support::{limits, load, sandbox, soon};
 
 pub(crate) const GUEST: &str = floe_tests::WANTS_HTTP;
@@ -14,7 +17,7 @@ async fn the_refusal_shows_the_lines_that_would_grant_it() {
     assert!(matches!(error.reason(), Error::NotGranted { .. }), "{error:?}");
     let message = error.to_string();
     let lines = "the lines that would grant it:\n  plugins:\n    fetcher:\n      grants:\n        http: [";
-    assert!(message.starts_with("plugin `fetcher`: it imports `wasi:http/types@0.2."), "{message}");
+    assert!(message.starts_with("plugin `fetcher`: it imports `wasi:http/"), "{message}");
     assert!(message.contains("is not granted") && message.contains(lines), "{message}");
 }
 
@@ -28,12 +31,135 @@ async fn a_grant_for_something_else_does_not_help() {
     assert!(matches!(error.reason(), Error::NotGranted { .. }), "{error:?}");
 }
 
+async fn fetching(granted: Granted, change: impl FnOnce(&mut Limits)) -> Asking {
+    let mut limits = limits();
+    change(&mut limits);
+    Asking::new((GUEST, "fetcher", "fetch"), granted.grants(), limits).await
+}
+
+fn get(authority: &str, path: &str, headers: &Value) -> Value {
+    json!(["GET", "http", authority, path, headers, ""])
+}
+
+fn message(terminal: &Terminal) -> &str {
+    terminal.error.as_ref().map_or("", |error| &error.message)
+}
+
+fn memory(output: &Value, key: &str) -> String {
+    let digits = output[key].as_str().unwrap().as_bytes();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    String::from_utf8(digits.chunks(2).map(byte).collect()).unwrap()
+}
+
 #[tokio::test]
-async fn a_grant_is_not_enough_for_what_the_host_does_not_have() {
-    let bytes = floe_tests::bytes(GUEST);
-    let granted = Grants { unserved: ["http".to_owned()].into(), ..Grants::default() };
-    let error = soon(sandbox(1, 1).load("fetcher", &bytes, &granted, &limits())).await.unwrap_err();
-    assert!(matches!(error.reason(), Error::NotAvailable { .. }), "{error:?}");
-    let message = error.to_string();
-    assert!(message.ends_with("which is granted but not available in this host yet"), "{message}");
+async fn what_is_granted_is_answered() {
+    let server = Server::start(|request| ok(&request.rsplit("\r\n\r\n").next().unwrap().len().to_string()));
+    let fetching = fetching(Granted::to(&server), |_| {}).await;
+    let authority = format!("127.0.0.1:{}", server.port);
+    let body = "x".repeat(100_000);
+    let wanted = json!(["POST", "http", authority, "/v1/x?a=b", [["content-length", "100000"], ["x-a", "b"]], body]);
+    let (outputs, terminal) = fetching.ask(wanted).await;
+    assert_eq!(terminal.end, End::Completed, "{terminal:?}");
+    assert_eq!((&outputs[0]["status"], memory(&outputs[0], "memory").as_str()), (&json!(200), "100000"));
+    let sent = server.requests();
+    assert!(
+        sent[0].starts_with("POST /v1/x?a=b HTTP/1.1\r\n") && sent[0].contains("accept-encoding: identity"),
+        "{}",
+        &sent[0][..200]
+    );
+    assert!(sent[0].contains(&format!("host: {authority}\r\n")), "{}", &sent[0][..200]);
+    // Without a length the body comes in pieces.
+    let (_, terminal) = fetching.ask(json!(["POST", "http", authority, "/v1/x", [], "small"])).await;
+    assert_eq!(terminal.end, End::Completed, "{terminal:?}");
+    assert!(server.requests()[1].contains("transfer-encoding: chunked"), "{}", server.requests()[1]);
+}
+
+#[tokio::test]
+async fn nothing_private_is_reached_by_a_grant_for_every_host() {
+    let inner = Server::start(|_| ok("inside"));
+    let to = inner.url("/");
+    let outer = Server::start(move |_| format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"));
+    let mut granted = Granted::to(&outer);
+    granted.everything(inner.port);
+    granted.follow(5);
+    let fetching = fetching(granted, |_| {}).await;
+    let port = inner.port;
+    for authority in [
+        "169.254.169.254".to_owned(),
+        format!("[::ffff:127.0.0.1]:{port}"),
+        format!("localhost:{port}"),
+        format!("127.0.0.1:{port}"),
+        format!("2130706433:{port}"),
+        format!("127.0.0.1:{}", outer.port),
+    ] {
+        let (_, terminal) = fetching.ask(get(&authority, "/", &json!([]))).await;
+        assert_eq!((terminal.end, message(&terminal)), (End::Failed, "ErrorCode::DestinationIpProhibited"), "{authority}");
+    }
+    assert_eq!((inner.connections(), outer.connections()), (0, 1));
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_not_sent() {
+    let server = Server::start(|_| ok("hello"));
+    let fetching = fetching(Granted::to(&server), |_| {}).await;
+    let authority = format!("127.0.0.1:{}", server.port);
+    for (authority, headers, expected) in [
+        ("127.0.0.1:1", json!([]), "HttpRequestDenied"),
+        ("api.example.com", json!([]), "HttpRequestDenied"),
+        (&format!("user@{authority}"), json!([]), "user information"),
+        (&authority, json!([["host", "other"]]), "Forbidden"),
+        (&authority, json!([["transfer-encoding", "chunked"]]), "Forbidden"),
+        (&authority, json!([["proxy-authorization", "a"]]), "Forbidden"),
+        (&authority, json!([["x-a", "b\r\nhost: other"]]), "InvalidSyntax"),
+    ] {
+        let (_, terminal) = fetching.ask(get(authority, "/", &headers)).await;
+        assert_eq!(terminal.end, End::Failed, "{authority} {headers}");
+        assert!(message(&terminal).contains(expected), "{authority} {headers}: {terminal:?}");
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+/// The same limits as by the host's own interface.
+#[tokio::test]
+async fn exchanges_are_limited() {
+    let server = Server::start(|_| ok(&"x".repeat(50_000)));
+    let authority = format!("127.0.0.1:{}", server.port);
+    let reached = async |change: fn(&mut Limits), wanted: Value, expected: &str| {
+        let (_, terminal) = fetching(Granted::to(&server), change).await.ask(wanted).await;
+        assert!(message(&terminal).contains(expected), "{expected}: {terminal:?}");
+    };
+    let plain = get(&authority, "/", &json!([]));
+    reached(|limits| limits.requests = 0, plain.clone(), "limit `requests` reached: used 1 of 0").await;
+    reached(|limits| limits.http_connections = 0, plain.clone(), "ConnectionLimitReached").await;
+    reached(|limits| limits.http_in = 20_000, plain, "response body size exceeds limit: 20000 bytes").await;
+    let large = "y".repeat(60_000);
+    let post = json!(["POST", "http", authority, "/", [["content-length", "60000"]], large]);
+    reached(|limits| limits.egress_bytes = 30_000, post, "HttpRequestBodySize").await;
+    reached(
+        |limits| limits.fields = 2000,
+        get(&authority, "/", &json!([["x-a", "y".repeat(3000)]])),
+        "limit `fields` reached: used 2001 of 2000",
+    )
+    .await;
+}
+
+/// A component made for any host gets its key as it is used to, from its environment, and never has it.
+#[tokio::test]
+async fn a_secret_arrives_and_does_not_come_back() {
+    let server =
+        Server::start(|_| format!("HTTP/1.1 200 OK\r\nx-echo: {VALUE}\r\ncontent-length: {}\r\n\r\n{VALUE}", VALUE.len()));
+    let granted = Granted::to(&server).with_secret(&[header("x-key", "{secret}")]).in_variable("API_KEY");
+    let fetching = fetching(granted, |_| {}).await;
+    let authority = format!("127.0.0.1:{}", server.port);
+    let (outputs, terminal) = fetching.ask(get(&authority, "/v1/x", &json!([["x-key", "$API_KEY"]]))).await;
+    assert_eq!(terminal.end, End::Completed, "{terminal:?}");
+    assert!(server.requests()[0].contains(&format!("x-key: {VALUE}\r\n")), "{:?}", server.requests());
+    assert_eq!(memory(&outputs[0], "memory"), "*".repeat(VALUE.len()));
+    let digits = |text: &str| text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+    assert!(!memory(&outputs[0], "headers").contains(&digits(VALUE)), "{}", memory(&outputs[0], "headers"));
+    let (_, terminal) = fetching.ask(get(&authority, "/elsewhere", &json!([["x-key", "$API_KEY"]]))).await;
+    assert!(message(&terminal).contains("of the secret `api`"), "{terminal:?}");
+    // It is not recorded, and says so.
+    let entries = fetching.journal();
+    assert!(entries.contains(&format!("{:?}", Some(Unfit::WasiHttp))), "{entries}");
 }

@@ -13,8 +13,8 @@ mod imports {
             world imports {
                 include floe:plugin/base@0.1.0;
                 import floe:capability/state@0.1.0;
-                import floe:capability/secrets@0.0.1;
-                import floe:capability/http@0.0.1;
+                import floe:capability/secrets@0.1.0;
+                import floe:capability/http@0.1.0;
                 import floe:capability/clock@0.1.0;
                 import floe:capability/random@0.1.0;
                 import floe:capability/tools@0.1.0;

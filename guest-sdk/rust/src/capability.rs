@@ -1,16 +1,12 @@
 //! What a plugin may do beyond computing, when the operator grants it: one module per feature of this crate.
 //!
-//! Hosts serve `state`, `clock`, `random`, `subflow` and `tools` so far. The functions of the others are the contract's own, and may still
+//! Hosts serve all but `model` and `approval` so far. The functions of those are the contract's own, and may still
 //! change with it. There is no stand-in for any in a native test: keep the calls apart from the logic that you want to test.
 
 #[cfg(feature = "approval")]
 pub use crate::bindings::capability::approval;
-#[cfg(feature = "http")]
-pub use crate::bindings::capability::http;
 #[cfg(feature = "model")]
 pub use crate::bindings::capability::model;
-#[cfg(feature = "secrets")]
-pub use crate::bindings::capability::secrets;
 
 /// Values that outlive a call: `grants: { state: { space: NAME, bytes: 1MiB } }`.
 ///
@@ -176,5 +172,35 @@ pub mod tools {
             calls.into_iter().map(|(tool, arguments)| (tool, arguments.as_str().to_owned())).collect();
         let results = tools::call_all(&calls);
         results.into_iter().map(|result| T::from_json(Json::from_text(result?))).collect()
+    }
+}
+
+/// HTTP requests that the operator's file grants to the plugin: `grants: { http: [{ host: api.example.com }] }`.
+#[cfg(feature = "http")]
+pub mod http {
+    use crate::bindings::capability::http;
+    pub use crate::bindings::capability::http::{Request, Response};
+    use crate::failure::Result;
+
+    /// Asks for what is at the URL. Any status is an answer; a failure is this call's with `?`.
+    pub fn get(url: &str) -> Result<Response> {
+        send(&Request { method: "GET".to_owned(), url: url.to_owned(), headers: Vec::new(), body: None, timeout_ms: None })
+    }
+
+    /// Sends a request and waits for the whole answer.
+    pub fn send(request: &Request) -> Result<Response> {
+        http::send(request)
+    }
+}
+
+/// Secrets that the operator's file grants to the plugin by name. Their values stay in the host.
+#[cfg(feature = "secrets")]
+pub mod secrets {
+    use crate::bindings::capability::secrets;
+    use crate::failure::Result;
+
+    /// What to put into a request where the secret belongs: the host puts the value there, where the secret is bound.
+    pub fn placeholder(name: &str) -> Result<String> {
+        secrets::placeholder(name)
     }
 }

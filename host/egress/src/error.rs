@@ -24,6 +24,8 @@ pub enum Error {
         url: String,
         /// The rule, as the operator writes it.
         rule: String,
+        /// It is a ceiling that lacks it (see [`Policy::at_most`](crate::policy::Policy::at_most)).
+        by_ceiling: bool,
     },
     /// The host has an address that the rule does not extend to.
     #[error(

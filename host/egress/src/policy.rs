@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use http::Method;
 
@@ -222,6 +223,8 @@ impl fmt::Display for Rule {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     rules: Vec<Rule>,
+    /// What permits no more than this.
+    within: Option<Arc<Self>>,
 }
 
 /// What the rules that permit a request add up to.
@@ -236,8 +239,18 @@ impl Policy {
     pub fn try_new(rules: Vec<Rule>) -> Result<Self, Error> {
         match rules.iter().find(|rule| rule.private && rule.scope.host == HostPattern::Any) {
             Some(rule) => Err(Error::Invalid(format!("{rule}: `private: true` needs a host by name or address, or `*.name`"))),
-            None => Ok(Self { rules }),
+            None => Ok(Self { rules, within: None }),
         }
+    }
+
+    /// What both permit.
+    #[must_use]
+    pub fn at_most(&self, most: &Self) -> Self {
+        let within = match &self.within {
+            Some(within) => within.at_most(most),
+            None => most.clone(),
+        };
+        Self { rules: self.rules.clone(), within: Some(Arc::new(within)) }
     }
 
     /// Whether nothing is permitted.
@@ -261,10 +274,16 @@ impl Policy {
             let so_far = permit.unwrap_or(Permit { private: Private::None, redirects: 0 });
             permit = Some(Permit { private: so_far.private.max(private), redirects: so_far.redirects.max(rule.redirects) });
         }
-        permit.ok_or_else(|| {
+        let permit = permit.ok_or_else(|| {
             let rule = Rule { scope: Scope::of(method, target), private: false, redirects: 0 };
             let url = Target { query: None, ..target.clone() }.to_string();
-            Error::Denied { method: shown(method.as_str()), url: shown(&url), rule: rule.to_string() }
-        })
+            Error::Denied { method: shown(method.as_str()), url: shown(&url), rule: rule.to_string(), by_ceiling: false }
+        })?;
+        let Some(within) = &self.within else { return Ok(permit) };
+        let most = within.permit(method, target).map_err(|error| match error {
+            Error::Denied { method, url, rule, .. } => Error::Denied { method, url, rule, by_ceiling: true },
+            other => other,
+        })?;
+        Ok(Permit { private: permit.private.min(most.private), redirects: permit.redirects.min(most.redirects) })
     }
 }

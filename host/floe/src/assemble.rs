@@ -96,7 +96,13 @@ struct Loaded<'f> {
 impl Loaded<'_> {
     async fn load(&mut self, flow: &Flow, sandbox: &Sandbox, name: &str, config: &file::Plugin) {
         let limits = config.limits.over(config.profile);
-        let grants = config.grants.rights(|path| flow.resolve(path));
+        let resolve = |path: &str| flow.resolve(path);
+        let mut grants = config.grants.rights(resolve);
+        if let Err(wrong) = config.grants.add_secrets(&mut grants, resolve) {
+            let grants = [Step::from("plugins"), name.into(), "grants".into()];
+            let place = |at: &[Step]| flow.value_span(&[grants.as_slice(), at].concat());
+            return self.problems.extend(wrong.into_iter().map(|(at, message)| Problem::new(message, place(&at))));
+        }
         let whole = format!("{}{name}", self.within);
         let read = match self.components.map(|components| components.get(&whole)) {
             Some(Some(bytes)) => Ok(bytes.clone()),

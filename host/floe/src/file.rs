@@ -7,6 +7,7 @@ mod de;
 mod edges;
 mod grants;
 mod graph;
+mod http;
 mod join;
 mod limits;
 mod named;

@@ -56,6 +56,8 @@ pub enum Unfit {
     NoRoom,
     /// An item of its map failed, and the others were ended wherever they were.
     ItemFailed,
+    /// It spoke to others by `wasi:http`, of which no record is kept.
+    WasiHttp,
     /// Its answers had more than [`MAX_TAPE`] bytes.
     TooManyAnswers,
     /// It read files, which may have changed.
@@ -71,6 +73,7 @@ impl Unfit {
             Self::Budget => "the trace's budget of fuel ended it",
             Self::NoRoom => "there was no room for an instance",
             Self::ItemFailed => "an item failed, and the others were ended wherever they were",
+            Self::WasiHttp => "it asked others by `wasi:http`, which is not recorded; `floe:capability/http` is",
             Self::TooManyAnswers => "too many answers: a journal keeps 1 MiB of what the host answers to a call",
             Self::ReadFiles => "it read files, and what is in these is not recorded",
         }

@@ -19,6 +19,7 @@ use crate::engine::FUEL_YIELD;
 use crate::pool::Pool;
 use crate::request::Request;
 use crate::sandbox::Core;
+use crate::scrubbed;
 use crate::state::{Identity, OutOfTime, Running, State};
 use crate::tape::Answers;
 use crate::tenants::Tenant;
@@ -242,8 +243,9 @@ impl Function {
         if dropped > 0 {
             tracing::debug!(plugin = identity.name, dropped, "Log lines were dropped.");
         }
-        let tape =
-            state.call.answers.take().map(|tape| self.label(tape, given, cut(identity, &result, state.call.interrupted, given)));
+        let asked_others = state.http.as_ref().is_some_and(|http| http.was_used()).then_some(Unfit::WasiHttp);
+        let cut = cut(identity, &result, state.call.interrupted, given).or(asked_others);
+        let tape = state.call.answers.take().map(|tape| self.label(tape, given, cut));
         let left_over = state.call.answers.left_over();
         let result = match result {
             Ok(_) | Err(Ended::Failed(_)) if left_over.is_some() => {
@@ -260,6 +262,13 @@ impl Function {
                 tracing::debug!(plugin = identity.name, error = format!("{error:?}"), "A call was ended.");
                 Err(trap::failure(&error, identity, &state.limiter, given, &stderr))
             }
+        };
+        let result = match state.scrubber() {
+            Some(scrubber) => match result {
+                Ok(outcome) => Ok(scrubbed::outcome(outcome, scrubber)),
+                Err(failure) => Err(scrubbed::failure(failure, scrubber)),
+            },
+            None => result,
         };
         let mut receipt = Receipt { peak_memory: state.limiter.peak, bytes_out: state.call.bytes_out, ..Receipt::default() };
         let (emitted, hops) = (std::mem::take(&mut state.call.emitted), state.call.children.hops);

@@ -1,6 +1,10 @@
 //! Which interfaces there are and who may use them: names only. Nothing is granted by being known.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use floe_egress::policy::Policy;
+use floe_egress::secrets::Secrets;
 
 use crate::Error;
 use crate::host::clocks::Clock;
@@ -30,7 +34,13 @@ pub struct Grants {
     pub tools: Option<BTreeSet<String>>,
     /// Subflows that it may run, by their names in the flow; none: the capability is not granted.
     pub subflow: Option<BTreeSet<String>>,
-    /// Keys under `grants` of what no host serves yet: they change only what a refusal says.
+    /// What it may ask of whom over HTTP, by `floe:capability/http` and `wasi:http` alike; none: the capability is not granted.
+    pub http: Option<Arc<Policy>>,
+    /// Secrets that it may have sent where they are bound; without any the capability is not granted.
+    pub secrets: Secrets,
+    /// Variables of its environment, where placeholders of secrets may stand.
+    pub env: Vec<(String, String)>,
+    /// Keys under `grants` of what is not there, because no host serves it yet or its values have not been read.
     pub unserved: BTreeSet<String>,
 }
 
@@ -39,6 +49,10 @@ impl Grants {
     #[must_use]
     pub fn at_most(&self, most: &Self) -> Self {
         let both = |one: &BTreeSet<String>, other: &BTreeSet<String>| one.intersection(other).cloned().collect();
+        // Secrets go where HTTP is permitted, so a ceiling of that is one of theirs.
+        let goes_out = most.http.is_some();
+        let mut unserved: BTreeSet<String> = both(&self.unserved, &most.unserved);
+        unserved.extend(self.unserved.get("secrets").filter(|_| goes_out).cloned());
         Self {
             state: self.state.as_ref().zip(most.state.as_ref()).and_then(|(one, other)| one.at_most(other)),
             clock: self.clock.zip(most.clock).map(|(one, other)| one.at_most(other)),
@@ -46,7 +60,10 @@ impl Grants {
             files: self.files.iter().filter(|directory| most.files.contains(directory)).cloned().collect(),
             tools: self.tools.as_ref().zip(most.tools.as_ref()).map(|(one, other)| both(one, other)),
             subflow: self.subflow.as_ref().zip(most.subflow.as_ref()).map(|(one, other)| both(one, other)),
-            unserved: both(&self.unserved, &most.unserved),
+            http: self.http.as_ref().zip(most.http.as_ref()).map(|(one, other)| Arc::new(one.at_most(other))),
+            secrets: if goes_out { self.secrets.clone() } else { Secrets::default() },
+            env: if goes_out { self.env.clone() } else { Vec::new() },
+            unserved,
         }
     }
 
@@ -59,6 +76,8 @@ impl Grants {
             "files" => !self.files.is_empty(),
             "tools" => self.tools.is_some(),
             "subflow" => self.subflow.is_some(),
+            "http" => self.http.is_some(),
+            "secrets" if !self.secrets.list().is_empty() => true,
             _ => self.unserved.contains(key),
         }
     }
@@ -125,13 +144,27 @@ const INERT: [(&str, &[&str]); 5] = [
 ];
 
 /// The interfaces of `floe:capability` that this host serves, and their versions up to the last part, which only adds.
-const SERVED: [(&str, &str); 5] = [("state", "0.1"), ("clock", "0.1"), ("random", "0.1"), ("subflow", "0.1"), ("tools", "0.1")];
+const SERVED: [(&str, &str); 7] = [
+    ("state", "0.1"),
+    ("clock", "0.1"),
+    ("random", "0.1"),
+    ("http", "0.1"),
+    ("secrets", "0.1"),
+    ("subflow", "0.1"),
+    ("tools", "0.1"),
+];
+
+/// The interfaces of `wasi:http` that are served where `http` is granted: requests to others, not from them.
+const HTTP: [&str; 2] = ["outgoing-handler", "types"];
 
 /// The interfaces of `floe:capability` and the lines that would grant them.
 const CAPABILITIES: [(&str, &str); 9] = [
     ("state", "state: { space: NAME, bytes: 1MiB }"),
-    ("secrets", "secrets: [NAME]"),
-    ("http", "http: [{ host: api.example.com, methods: [GET], path: /* }]"),
+    (
+        "secrets",
+        "secrets: { NAME: { env: VARIABLE, bind: [{ host: api.example.com, header: authorization, form: \"Bearer {secret}\" }] } }",
+    ),
+    ("http", "http: [{ host: api.example.com, methods: [GET], path: \"/*\" }]"),
     ("clock", "clock: { resolution: 1ms }"),
     ("random", "random: true"),
     ("tools", "tools: [PLUGIN/TOOL]"),
@@ -200,7 +233,7 @@ fn check_exports(inspection: &Inspection) -> Result<(), Error> {
 
 /// Whether this host serves it and the operator grants it.
 fn is_available(import: &str, grants: &Grants) -> bool {
-    is_served(import) && Interface::parse(import).is_some_and(|interface| grants.has(interface.name))
+    is_served(import) && key(import).is_some_and(|key| grants.has(key))
 }
 
 fn is_served(import: &str) -> bool {
@@ -208,7 +241,11 @@ fn is_served(import: &str) -> bool {
         let minor = interface.version.and_then(|version| version.rsplit_once('.')).map(|(minor, _)| minor);
         SERVED.iter().any(|(name, version)| *name == interface.name && minor == Some(version))
     };
-    classify(import) == Class::Capability && Interface::parse(import).is_some_and(served)
+    match (classify(import), Interface::parse(import)) {
+        (Class::Capability, Some(interface)) => served(interface),
+        (Class::Wasi, Some(interface)) => interface.package == "wasi:http" && HTTP.contains(&interface.name),
+        _ => false,
+    }
 }
 
 /// The key under `grants` that an import needs; none: nothing grants it.

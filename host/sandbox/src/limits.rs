@@ -64,6 +64,18 @@ pub const DEFAULT_RESULT: u64 = MIB;
 pub const DEFAULT_HOST_CALLS: u64 = 1_000_000;
 /// What an agent's tool asks of others is some dozens; each may take as long as the call.
 pub const DEFAULT_CALLS: u32 = 100;
+/// A call that looks something up asks once or twice; one that follows pages asks a dozen times.
+pub const DEFAULT_REQUESTS: u32 = 16;
+/// Each holds a socket, and buffers of some 100 KiB.
+pub const DEFAULT_HTTP_CONNECTIONS: u32 = 4;
+/// A question and a document.
+pub const DEFAULT_EGRESS_BYTES: u64 = MIB;
+/// Some documents; they have to fit into the guest's memory beside what it makes of them.
+pub const DEFAULT_HTTP_IN: u64 = 4 * MIB;
+/// As long as a call of a compiled plugin.
+pub const DEFAULT_HTTP_TIME: Duration = Duration::from_secs(10);
+/// A request with cookies and tokens has some KiB.
+pub const DEFAULT_FIELDS: u64 = 32 * KIB;
 /// A Rust plugin is 70 KiB to 5 MiB.
 pub const DEFAULT_MODULE: u64 = 16 * MIB;
 /// A component of componentize-py is 18 MiB, of jco 12 MiB, before the plugin's own code; TinyGo stays below 5, Go above 8.
@@ -126,6 +138,18 @@ pub struct Limits {
     pub host_calls: u64,
     /// Calls of subflows and tools.
     pub calls: u32,
+    /// HTTP requests a call, each hop of a redirect counted.
+    pub requests: u32,
+    /// HTTP connections at once.
+    pub http_connections: u32,
+    /// Bytes of all HTTP requests a call.
+    pub egress_bytes: u64,
+    /// Bytes of all HTTP answers a call.
+    pub http_in: u64,
+    /// Time for an HTTP exchange.
+    pub http_time: Duration,
+    /// Bytes of the headers of an HTTP request or answer.
+    pub fields: u64,
     /// Bytes of the component.
     pub module: u64,
     /// Functions in the component.
@@ -225,6 +249,12 @@ impl Limits {
             result: u64::MAX,
             host_calls: u64::MAX,
             calls: u32::MAX,
+            requests: u32::MAX,
+            http_connections: u32::MAX,
+            egress_bytes: u64::MAX,
+            http_in: u64::MAX,
+            http_time: Duration::MAX,
+            fields: u64::MAX,
             module: u64::MAX,
             functions: u32::MAX,
             imports: u32::MAX,
@@ -266,6 +296,12 @@ impl Limits {
             result,
             host_calls,
             calls,
+            requests,
+            http_connections,
+            egress_bytes,
+            http_in,
+            http_time,
+            fields,
             module,
             functions,
             imports,
@@ -285,6 +321,8 @@ impl Limits {
         amounts[Resource::LogLines] = self.log_lines.into();
         amounts[Resource::Emits] = self.emits.into();
         amounts[Resource::Calls] = self.calls.into();
+        amounts[Resource::Requests] = self.requests.into();
+        amounts[Resource::EgressBytes] = self.egress_bytes;
         amounts
     }
 
@@ -310,6 +348,12 @@ impl Limits {
             result: DEFAULT_RESULT,
             host_calls: DEFAULT_HOST_CALLS,
             calls: DEFAULT_CALLS,
+            requests: DEFAULT_REQUESTS,
+            http_connections: DEFAULT_HTTP_CONNECTIONS,
+            egress_bytes: DEFAULT_EGRESS_BYTES,
+            http_in: DEFAULT_HTTP_IN,
+            http_time: DEFAULT_HTTP_TIME,
+            fields: DEFAULT_FIELDS,
             module: DEFAULT_MODULE,
             functions: DEFAULT_FUNCTIONS,
             imports: DEFAULT_IMPORTS,

@@ -12,7 +12,7 @@ use wasmtime_wasi_io::bindings::wasi::io;
 
 use crate::bindings::floe::plugin::{emit, log};
 use crate::host::random::{self as randomness, HasRandom, Random};
-use crate::host::{budget, clock, clocks, files, state as values, subflow, tools};
+use crate::host::{budget, clock, clocks, files, http, secrets, state as values, subflow, tools, wasi_http};
 use crate::state::State;
 
 /// The linker of every plugin; type checks against it happen once, at load.
@@ -28,6 +28,9 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     randomness::add_to_linker(&mut linker)?;
     subflow::add_to_linker(&mut linker)?;
     tools::add_to_linker(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
+    secrets::add_to_linker(&mut linker)?;
+    wasi_http::add_to_linker(&mut linker)?;
     wasi(
         &mut linker,
         |state| {
@@ -42,7 +45,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     Ok(linker)
 }
 
-/// The part of WASI 0.2 whose answers follow from the call: no environment, no arguments, no sockets.
+/// The part of WASI 0.2 whose answers follow from the call: no arguments, no sockets; the environment that is granted.
 pub(crate) fn wasi<T: WasiView + 'static>(
     linker: &mut Linker<T>,
     table: fn(&mut T) -> &mut ResourceTable,

@@ -28,6 +28,7 @@ use crate::interface::{Grants, admit, admit_to_describe};
 use crate::kept::{Kept, MAX_KEPT, MAX_KEPT_BYTES};
 use crate::limits::Limits;
 use crate::link::linker;
+use crate::network::Network;
 use crate::plugin::Plugin;
 use crate::pool::Room;
 use crate::share::Threads;
@@ -38,6 +39,8 @@ use crate::text::is_name;
 /// Live instances at once. Each takes six of the kernel's 65 530 mappings and some 30 KiB, more where the guest uses more.
 pub const DEFAULT_POOL: u32 = 1000;
 
+/// Bytes of headers that a host is willing to hold at once.
+const MAX_FIELDS: u64 = 1 << 20;
 /// Turns of a thread between two looks at work that came from elsewhere: half of the turns are for it, half for guests that were
 /// interrupted. Tokio's 61 suits tasks that take microseconds; here a turn takes up to a tick.
 const TURNS_TO_NEW_WORK: u32 = 2;
@@ -106,6 +109,7 @@ pub(crate) struct Core {
     pub(crate) threads: Arc<Threads>,
     /// None: nobody has a ceiling.
     pub(crate) tenants: Option<Registry>,
+    network: Arc<Network>,
     _ticker: Ticker,
 }
 
@@ -144,7 +148,7 @@ impl Sandbox {
         let tenants = config.tenants.map(Registry::new);
         let threads = Threads::new(config.threads.max(1));
         Ok(Self {
-            core: Arc::new(Core { engine, linker, room, threads, tenants, _ticker: ticker }),
+            core: Arc::new(Core { engine, linker, room, threads, tenants, network: Arc::default(), _ticker: ticker }),
             runtime: Some(runtime),
             compiling: Arc::new(Semaphore::new(1)),
             compiler: config.compiler,
@@ -233,6 +237,7 @@ impl Sandbox {
             values: Arc::clone(&self.values),
             directories: Directories::open(&grants.files, &format!("plugins.{name}.grants.files"))?,
             secret: self.secret,
+            network: Arc::clone(&self.core.network),
             within: None,
         })
     }
@@ -350,6 +355,9 @@ fn check_limits(plugin: &str, limits: &Limits) -> Result<(), Error> {
         ("emit", limits.emit, MAX_MEMORY),
         ("result", limits.result, MAX_MEMORY),
         ("compile_memory", limits.compile_memory, MAX_COMPILE_MEMORY),
+        ("egress_bytes", limits.egress_bytes, MAX_MEMORY),
+        ("http_in", limits.http_in, MAX_MEMORY),
+        ("fields", limits.fields, MAX_FIELDS),
     ];
     match most.into_iter().find(|(_, value, max)| value > max) {
         Some((limit, value, max)) => Err(Error::LimitTooHigh { line: format!("plugins.{plugin}.limits.{limit}"), value, max }),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use floe_egress::Session;
+use floe_egress::scrub::Scrubber;
 use floe_flow::{Amounts, Call, Context, Failure, FailureKind, Message, Output, Resource, StateStore};
 use tokio::time::Instant;
 use wasmtime::UpdateDeadline;
@@ -16,9 +18,11 @@ use crate::host::files::Directories;
 use crate::host::random::{Random, Secret};
 use crate::host::stdio::Capture;
 use crate::host::subflow::Children;
+use crate::host::wasi_http::WasiHttp;
 use crate::interface::Grants;
 use crate::limiter::Limiter;
 use crate::limits::Limits;
+use crate::network::Network;
 use crate::tape::Answers;
 
 /// A plugin's name, limits and rights, and what these give it, shared by its instances.
@@ -32,6 +36,7 @@ pub(crate) struct Identity {
     pub(crate) directories: Directories,
     /// What randomness follows from.
     pub(crate) secret: Secret,
+    pub(crate) network: Arc<Network>,
     /// Whose ceiling lowered them; none: nobody's.
     pub(crate) within: Option<Within>,
 }
@@ -114,6 +119,8 @@ pub(crate) struct State {
     pub(crate) listed: BTreeMap<u32, usize>,
     /// Made when the guest first asks WASI for something other than randomness: most calls never do.
     wasi: Option<Box<Wasi>>,
+    /// Made when the guest first asks for something of `wasi:http`.
+    pub(crate) http: Option<Box<WasiHttp>>,
     pub(crate) call: Running,
 }
 
@@ -124,11 +131,11 @@ struct Wasi {
 }
 
 impl Wasi {
-    fn get<'a>(wasi: &'a mut Option<Box<Self>>, limits: &Limits) -> &'a mut Self {
+    fn get<'a>(wasi: &'a mut Option<Box<Self>>, Identity { limits, grants, .. }: &Identity) -> &'a mut Self {
         wasi.get_or_insert_with(|| {
             let (stdout, stderr) = (Capture::new(limits.stdio), Capture::new(limits.stdio));
-            // No arguments, environment or addresses: all of it is absent unless given. Clocks and directories are the host's own.
-            let ctx = WasiCtx::builder().stdout(stdout.clone()).stderr(stderr.clone()).build();
+            // No arguments or addresses: all of it is absent unless given. Clocks and directories are the host's own.
+            let ctx = WasiCtx::builder().stdout(stdout.clone()).stderr(stderr.clone()).envs(&grants.env).build();
             Box::new(Self { ctx, stdout, stderr })
         })
     }
@@ -160,6 +167,8 @@ pub(crate) struct Running {
     /// Calls of the guest to the host. Apart, because nothing else is counted so often.
     pub(crate) host_calls: u64,
     pub(crate) children: Children,
+    /// On whose account it speaks to others; made when it first does.
+    pub(crate) session: Option<Session>,
 }
 
 impl Running {
@@ -185,6 +194,7 @@ impl Running {
             used: Amounts::NONE,
             host_calls: 0,
             children: Children::default(),
+            session: None,
         }
     }
 }
@@ -195,13 +205,19 @@ impl State {
         table.set_max_capacity(usize::try_from(plugin.limits.resources).unwrap_or(usize::MAX));
         let (limiter, time) = (Limiter::new(&plugin.limits, call.given[Resource::Memory]), Time::new(plugin.grants.clock));
         let directories = plugin.directories.clone();
-        Self { limiter, plugin, table, time, directories, listed: BTreeMap::new(), wasi: None, call }
+        Self { limiter, plugin, table, time, directories, listed: BTreeMap::new(), wasi: None, http: None, call }
     }
 
     /// The next call of an instance that is used again.
     pub(crate) fn begin(&mut self, call: Running) {
         self.limiter.begin(call.given[Resource::Memory]);
+        self.http = None;
         self.call = call;
+    }
+
+    /// What takes the values of the plugin's secrets out of texts; none if it has no secrets.
+    pub(crate) fn scrubber(&self) -> Option<&Scrubber> {
+        self.plugin.grants.secrets.scrubber().map(Arc::as_ref)
     }
 
     /// Counts a call of the guest to the host; the error ends the guest's call.
@@ -217,8 +233,15 @@ impl State {
     }
 
     /// What this call has used of a resource with all that it had done by others; of fuel, what others have used.
-    fn used(&self, resource: Resource) -> u64 {
-        let own = if resource == Resource::HostCalls { self.call.host_calls } else { self.call.used[resource] };
+    pub(crate) fn used(&self, resource: Resource) -> u64 {
+        let sent = || self.call.session.as_ref().and_then(|session| Some(session.quotas.first()?.used())).unwrap_or_default();
+        let own = match resource {
+            Resource::HostCalls => self.call.host_calls,
+            // The first is of an earlier call that is made again.
+            Resource::Requests => self.call.used[resource].saturating_add(sent().requests),
+            Resource::EgressBytes => self.call.used[resource].saturating_add(sent().bytes_out),
+            _ => self.call.used[resource],
+        };
         own.saturating_add(self.call.children.used[resource])
     }
 
@@ -249,7 +272,9 @@ impl State {
     /// What the call has used so far of all that counts against budgets; `fuel` is what its store has used.
     pub(crate) fn usage(&self, fuel: u64) -> Amounts {
         let mut usage = self.call.used.plus(self.call.children.used);
-        usage[Resource::HostCalls] = self.used(Resource::HostCalls);
+        for counted_elsewhere in [Resource::HostCalls, Resource::Requests, Resource::EgressBytes] {
+            usage[counted_elsewhere] = self.used(counted_elsewhere);
+        }
         // What others used was taken from the store's fuel.
         usage[Resource::Fuel] = fuel;
         self.call.children.running.iter().fold(usage, |usage, allowance| usage.plus(allowance.used()))
@@ -297,7 +322,7 @@ impl State {
     /// The clocks for one call of the guest's, which is counted.
     pub(crate) fn clocks(&mut self) -> Clocks<'_> {
         self.call.host_calls += 1;
-        let wasi = Wasi::get(&mut self.wasi, &self.plugin.limits);
+        let wasi = Wasi::get(&mut self.wasi, &self.plugin);
         let wasi = WasiClocksCtxView { ctx: wasi.ctx.clocks(), table: &mut self.table };
         Clocks { answers: &mut self.call.answers, time: &mut self.time, wasi }
     }
@@ -324,7 +349,7 @@ impl State {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.call.host_calls += 1;
-        let wasi = Wasi::get(&mut self.wasi, &self.plugin.limits);
+        let wasi = Wasi::get(&mut self.wasi, &self.plugin);
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut self.table }
     }
 }

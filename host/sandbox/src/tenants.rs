@@ -134,6 +134,7 @@ impl Tenant {
             values: Arc::clone(&plugin.values),
             directories,
             secret: plugin.secret,
+            network: Arc::clone(&plugin.network),
             within: Some(within),
         });
         plugins.insert(key, Arc::clone(&identity));

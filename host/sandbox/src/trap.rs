@@ -96,6 +96,9 @@ fn limit(error: &wasmtime::Error, plugin: &Identity, limiter: &Limiter, given: G
     if cause.contains("fuel allocated for hostcalls has been exhausted") {
         return exhausted("hostcall", limits.hostcall.saturating_add(1), limits.hostcall);
     }
+    if cause.contains("total size of fields exceeds limit") {
+        return exhausted("fields", limits.fields.saturating_add(1), limits.fields);
+    }
     if cause.contains("store handle limit exceeded") {
         return exhausted("handles", u64::from(limits.handles) + 1, limits.handles.into());
     }

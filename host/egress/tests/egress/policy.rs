@@ -142,6 +142,26 @@ fn rules_permit_what_they_say() {
 }
 
 #[test]
+fn a_ceiling_lowers_what_is_permitted() {
+    let policy = |rules: &[Rule]| Policy::try_new(rules.to_vec()).unwrap();
+    let granted = policy(&[rule("a.test", "/*"), rule("b.test", "/*")]);
+    let within = granted.at_most(&policy(&[rule("*.test", "/v1/*"), rule("c.other", "/*")]));
+    let twice = within.at_most(&policy(&[rule("*", "/v1/x")]));
+    let table = [
+        ("https://a.test/v1/x", true, true, true),
+        ("https://a.test/v1/y", true, true, false),
+        ("https://a.test/v2", true, false, false),
+        ("https://b.test/v1/x", true, true, true),
+        ("https://c.test/v1/x", false, false, false),
+    ];
+    for (url, one, two, three) in table {
+        let target = Target::parse(url).unwrap();
+        let permitted = [&granted, &within, &twice].map(|policy| policy.check(&Method::GET, &target).is_ok());
+        assert_eq!(permitted, [one, two, three], "{url}");
+    }
+}
+
+#[test]
 fn a_denial_has_the_rule_that_would_permit_it() {
     let denied =
         |method: Method, url: &str| Policy::default().check(&method, &Target::parse(url).unwrap()).unwrap_err().to_string();

@@ -193,7 +193,11 @@ impl Making<'_> {
                 let at = [Step::from("plugins"), plugin.into(), "grants".into(), "clock".into()];
                 self.problem("a clock has either a `resolution` or a time at which it is `fixed`", &at);
             }
-            let at = [Step::from("plugins"), plugin.into(), "grants".into(), "subflow".into()];
+            let grants = [Step::from("plugins"), plugin.into(), "grants".into()];
+            for (at, message) in config.grants.check() {
+                self.problem(message, &[grants.as_slice(), &at].concat());
+            }
+            let at = [grants.as_slice(), &["subflow".into()]].concat();
             for (position, name) in config.grants.subflow.iter().flatten().enumerate() {
                 if subflows.get(name).is_none() {
                     let known = did_you_mean(name, subflows.names());

@@ -66,6 +66,18 @@ pub struct LimitsConfig {
     pub host_calls: Option<Count>,
     /// Calls of subflows and tools a call.
     pub calls: Option<u32>,
+    /// HTTP requests a call, each hop of a redirect counted.
+    pub requests: Option<u32>,
+    /// HTTP connections at once.
+    pub http_connections: Option<u32>,
+    /// Bytes of all HTTP requests a call.
+    pub egress_bytes: Option<Bytes>,
+    /// Bytes of all HTTP answers a call.
+    pub http_in: Option<Bytes>,
+    /// Time for an HTTP exchange.
+    pub http_time: Option<Time>,
+    /// Bytes of the headers of an HTTP request or answer.
+    pub fields: Option<Bytes>,
     /// Bytes of the component.
     pub module: Option<Bytes>,
     /// Functions in the component.
@@ -120,6 +132,12 @@ impl LimitsConfig {
             result: self.result.map_or(default.result, |given| given.0),
             host_calls: self.host_calls.map_or(default.host_calls, |given| given.0),
             calls: self.calls.unwrap_or(default.calls),
+            requests: self.requests.unwrap_or(default.requests),
+            http_connections: self.http_connections.unwrap_or(default.http_connections),
+            egress_bytes: self.egress_bytes.map_or(default.egress_bytes, |given| given.0),
+            http_in: self.http_in.map_or(default.http_in, |given| given.0),
+            http_time: self.http_time.map_or(default.http_time, |given| given.0),
+            fields: self.fields.map_or(default.fields, |given| given.0),
             module: self.module.map_or(default.module, |given| given.0),
             functions: self.functions.unwrap_or(default.functions),
             imports: self.imports.unwrap_or(default.imports),

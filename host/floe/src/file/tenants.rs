@@ -10,12 +10,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::de::{Mismatch, read};
-use super::grants::GrantsConfig;
+use super::grants::{GrantsConfig, Wrong};
 use super::limits::LimitsConfig;
 use super::named::Named;
 use super::problem::{Problem, Problems, Texts};
 use super::read_text;
-use super::tree::Tree;
+use super::tree::{Step, Tree};
 use super::units::Count;
 use crate::Error;
 
@@ -98,13 +98,36 @@ impl TenantsFile {
                 let message = format!("this host reads files of tenants of version 1, not {}", file.floe);
                 list.push(Problem::new(message, tree.find(&["floe".into()]).map(|(value, _)| value.span)));
             }
-            Ok(file) if list.is_empty() => return Ok(file),
-            Ok(_) => {}
+            Ok(file) => {
+                let place = |at: &[Step]| tree.find(at).map(|(value, _)| value.span);
+                list.extend(file.wrong_grants().into_iter().map(|(at, message)| Problem::new(message, place(&at))));
+                if list.is_empty() {
+                    return Ok(file);
+                }
+            }
             Err(Mismatch { message, help, span }) => {
                 list.push(Problem { message, help, at: Some(span.unwrap_or(tree.span)), beside: None });
             }
         }
         Err(Problems::new(texts, list))
+    }
+
+    fn wrong_grants(&self) -> Vec<Wrong> {
+        let tenants = self.tenants.iter().map(|(name, config)| (vec![Step::from("tenants"), name.into()], config));
+        let others = self.others.iter().map(|config| (vec![Step::from("others")], config));
+        let mut wrong = Vec::new();
+        for (at, config) in tenants.chain(others) {
+            let Some(grants) = &config.grants else { continue };
+            let mut found = grants.check();
+            if !grants.secrets.is_empty() {
+                let message = "secrets have no ceiling of their own: they go where HTTP is permitted, and `http` is theirs too";
+                found.push((vec!["secrets".into()], message.to_owned()));
+            }
+            wrong.extend(
+                found.into_iter().map(|(below, message)| ([at.as_slice(), &["grants".into()], &below].concat(), message)),
+            );
+        }
+        wrong
     }
 
     /// What one tenant may have; none: it is refused.

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::bindings::floe::plugin::emit::{Field, Host};
 use crate::bindings::floe::plugin::types;
 use crate::convert::{self, Wrong};
+use crate::scrubbed;
 use crate::state::State;
 use crate::tape::Said;
 
@@ -87,7 +88,12 @@ impl State {
         let size = convert::output_size(&output);
         self.charge(size)?;
         self.call.bytes_out += size as u64;
-        self.call.emitted.push(convert::output(output).map_err(wrong)?);
+        let output = convert::output(output).map_err(wrong)?;
+        let output = match self.scrubber() {
+            Some(scrubber) => scrubbed::output(output, scrubber),
+            None => output,
+        };
+        self.call.emitted.push(output);
         Ok(())
     }
 
@@ -107,7 +113,13 @@ impl State {
         let stream = stream.map(|stream| convert::label("a stream's name", stream)).transpose().map_err(wrong)?;
         let meta = convert::meta(meta).map_err(wrong)?;
         let to = convert::successors(to).map_err(wrong)?;
-        let chunk = Chunk { stream, text, done, meta };
+        let chunk = match self.scrubber() {
+            Some(scrubber) => {
+                let stream = stream.map(|stream| scrubbed::text(&stream, scrubber));
+                Chunk { stream, text: scrubbed::text(&text, scrubber), done, meta: scrubbed::meta(meta, scrubber) }
+            }
+            None => Chunk { stream, text, done, meta },
+        };
         if to.is_empty() {
             return Ok(Piece { ctx, chunk, copy: None });
         }
@@ -123,7 +135,10 @@ impl State {
         self.call.bytes_out += size as u64;
         let kind = convert::label("a kind of progress", kind).map_err(wrong)?;
         let data = convert::payload(data).map_err(wrong)?;
-        Ok((ctx, kind, data))
+        Ok(match self.scrubber() {
+            Some(scrubber) => (ctx, scrubbed::text(&kind, scrubber), scrubbed::payload(data, scrubber)),
+            None => (ctx, kind, data),
+        })
     }
 
     fn trace(&self) -> Result<Context, Failure> {

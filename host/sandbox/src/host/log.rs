@@ -1,5 +1,7 @@
 //! `floe:plugin/log`: lines for the operator, as events of `tracing` with the target `plugin`.
 
+use std::borrow::Cow;
+
 use floe_flow::Resource;
 
 use crate::bindings::floe::plugin::log::{Field, Host, Level};
@@ -18,20 +20,25 @@ impl State {
     /// Shows a line, as long as the call has not used up its lines. Every text here is the guest's: little of it is looked at.
     fn log<'a>(&mut self, level: Level, message: &str, fields: impl Iterator<Item = (&'a str, &'a str)>) {
         let max_bytes = usize::try_from(self.plugin.limits.log_line).unwrap_or(usize::MAX);
+        let scrubber = self.plugin.grants.secrets.scrubber().cloned();
+        // Before anything is cut or taken out, which could leave half a value.
+        let hide = |text| scrubber.as_ref().map_or(Cow::Borrowed(text), |scrubber| scrubber.text(text));
         if self.spend(Resource::LogLines).is_err() {
             self.call.log_dropped = self.call.log_dropped.saturating_add(1);
             return;
         }
         let mut shown = String::new();
         for (key, value) in fields {
+            let (key, value) = (hide(key), hide(value));
             let left = max_bytes.saturating_sub(shown.len());
             if left == 0 {
                 break;
             }
             let space = if shown.is_empty() { "" } else { " " };
-            shown = format!("{shown}{space}{}={}", head(key, left), head(value, left));
+            shown = format!("{shown}{space}{}={}", head(&key, left), head(&value, left));
         }
-        let (message, fields) = (plain(head(message, max_bytes), max_bytes), plain(&shown, max_bytes));
+        let message = hide(message);
+        let (message, fields) = (plain(head(&message, max_bytes), max_bytes), plain(&shown, max_bytes));
         self.call.bytes_out += (message.len() + fields.len()) as u64;
         self.show(level, &message, Some(fields.as_str()).filter(|fields| !fields.is_empty()));
         if self.left(Resource::LogLines) == 0 {

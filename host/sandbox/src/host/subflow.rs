@@ -11,6 +11,7 @@ use wasmtime::component::Linker;
 use crate::bindings::floe::plugin::types;
 use crate::convert::{self, Wrong};
 use crate::interface::Grants;
+use crate::scrubbed;
 use crate::state::State;
 use crate::tape::Said;
 use crate::text::plain;
@@ -135,6 +136,10 @@ impl State {
         self.spend(Resource::Calls)?;
         self.call.bytes_out += payload.len() as u64;
         let payload = convert::payload(payload).map_err(|Wrong(what)| Failure::new(FailureKind::InvalidInput, what))?;
+        let payload = match self.scrubber() {
+            Some(scrubber) => scrubbed::payload(payload, scrubber),
+            None => payload,
+        };
         Ok((wanted.0, Message { payload, ..wanted.1 }))
     }
 }

@@ -77,7 +77,7 @@ async fn what_is_no_component_is_named() {
 #[tokio::test]
 async fn what_is_not_granted_is_refused_with_the_lines_that_would_grant_it() {
     let sandbox = sandbox(4);
-    let grants = Grants { unserved: ["http".to_owned()].into(), ..Grants::default() };
+    let grants = Grants { unserved: ["sockets".to_owned()].into(), ..Grants::default() };
     let cases = [
         (
             r#"(component (import "floe:plugin/log@0.2.0" (instance)))"#,
@@ -115,11 +115,11 @@ async fn what_is_not_granted_is_refused_with_the_lines_that_would_grant_it() {
         (
             r#"(component (import "wasi:http/outgoing-handler@0.2.4" (instance)))"#,
             expect![[r#"
-            plugin `x`: it imports `wasi:http/outgoing-handler@0.2.4`, which is not granted and not available in this host yet; the lines that would grant it:
+            plugin `x`: it imports `wasi:http/outgoing-handler@0.2.4`, which is not granted; the lines that would grant it:
               plugins:
                 x:
                   grants:
-                    http: [{ host: api.example.com, methods: [GET], path: /* }]"#]],
+                    http: [{ host: api.example.com, methods: [GET], path: "/*" }]"#]],
         ),
         (
             r#"(component (import "wasi:sockets/tcp@0.2.4" (instance)))"#,
@@ -157,11 +157,11 @@ async fn what_is_not_granted_is_refused_with_the_lines_that_would_grant_it() {
         let loaded = sandbox.load("x", &wat(text), &Grants::default(), &limits()).await;
         check(&loaded.unwrap_err(), expect);
     }
-    let http = wat(r#"(component (import "wasi:http/types@0.2.4" (instance)))"#);
-    let loaded = sandbox.load("x", &http, &grants, &limits()).await;
+    let sockets = wat(r#"(component (import "wasi:sockets/tcp@0.2.4" (instance)))"#);
+    let loaded = sandbox.load("x", &sockets, &grants, &limits()).await;
     check(
         &loaded.unwrap_err(),
-        &expect!["plugin `x`: it imports `wasi:http/types@0.2.4`, which is granted but not available in this host yet"],
+        &expect!["plugin `x`: it imports `wasi:sockets/tcp@0.2.4`, which is granted but not available in this host yet"],
     );
 }
 
@@ -488,11 +488,11 @@ async fn a_description_is_checked() {
         (
             floe_tests::WANTS_HTTP,
             expect![[r#"
-            plugin `x`: it imports `wasi:http/types@0.2.4`, which is not granted and not available in this host yet; the lines that would grant it:
+            plugin `x`: it imports `wasi:http/types@0.2.4`, which is not granted; the lines that would grant it:
               plugins:
                 x:
                   grants:
-                    http: [{ host: api.example.com, methods: [GET], path: /* }]"#]],
+                    http: [{ host: api.example.com, methods: [GET], path: "/*" }]"#]],
         ),
         (
             floe_tests::WANTS_STATE,

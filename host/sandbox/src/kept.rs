@@ -1,21 +1,30 @@
-//! Compiled components that are ready: whatever this process has verified once, it does not read and verify again.
+//! Compiled components that are ready: whatever this process has read and verified once, it does not read and verify again.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use wasmtime::component::Component;
 
+use crate::inspect::Inspection;
+
 /// Components that are kept ready, so that a plugin is loaded again without a look at the disk.
 pub const MAX_KEPT: usize = 64;
 /// Bytes of compiled code that are kept ready: a dozen plugins, or one of Python's.
 pub const MAX_KEPT_BYTES: usize = 256 << 20;
+
+/// A component, with what was read from the bytes of its digest.
+#[derive(Clone)]
+pub(crate) struct Ready {
+    pub(crate) inspection: Inspection,
+    pub(crate) component: Component,
+}
 
 /// The components that were used last, by their digests.
 pub(crate) struct Kept {
     most: usize,
     most_bytes: usize,
     /// Whatever was used last comes first.
-    ready: Mutex<VecDeque<(String, Component)>>,
+    ready: Mutex<VecDeque<Ready>>,
 }
 
 impl Kept {
@@ -23,23 +32,22 @@ impl Kept {
         Self { most, most_bytes, ready: Mutex::default() }
     }
 
-    pub(crate) fn get(&self, digest: &str) -> Option<Component> {
+    pub(crate) fn get(&self, digest: &str) -> Option<Ready> {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = ready.iter().position(|(known, _)| known == digest)?;
+        let place = ready.iter().position(|ready| ready.inspection.digest == digest)?;
         let found = ready.remove(place)?;
-        let component = found.1.clone();
-        ready.push_front(found);
-        Some(component)
+        ready.push_front(found.clone());
+        Some(found)
     }
 
     /// Keeps it, and lets go of what was not used for longest. One that is larger than all may be together is not kept.
-    pub(crate) fn put(&self, digest: &str, component: &Component) {
+    pub(crate) fn put(&self, inspection: &Inspection, component: &Component) {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        ready.retain(|(known, _)| known != digest);
-        ready.push_front((digest.to_owned(), component.clone()));
+        ready.retain(|ready| ready.inspection.digest != inspection.digest);
+        ready.push_front(Ready { inspection: inspection.clone(), component: component.clone() });
         let mut bytes = 0;
-        let fits = ready.iter().take(self.most).take_while(|(_, component)| {
-            bytes += size(component);
+        let fits = ready.iter().take(self.most).take_while(|ready| {
+            bytes += size(&ready.component);
             bytes <= self.most_bytes
         });
         let fits = fits.count();
@@ -62,27 +70,34 @@ fn size(component: &Component) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{Kept, size};
+    use crate::inspect::{Inspection, inspect};
     use wasmtime::Engine;
     use wasmtime::component::Component;
+
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn of(digest: &str) -> Inspection {
+        Inspection { digest: digest.to_owned(), ..inspect(EMPTY).expect("it is a component") }
+    }
 
     #[test]
     fn what_was_used_last_stays_ready() {
         let engine = Engine::default();
-        let component = Component::from_binary(&engine, b"\0asm\x0d\0\x01\0").expect("an empty component compiles");
+        let component = Component::from_binary(&engine, EMPTY).expect("an empty component compiles");
         let kept = Kept::new(2, usize::MAX);
-        kept.put("a", &component);
-        kept.put("b", &component);
+        kept.put(&of("a"), &component);
+        kept.put(&of("b"), &component);
         assert!(kept.get("a").is_some());
-        kept.put("c", &component);
+        kept.put(&of("c"), &component);
         assert!(kept.get("a").is_some() && kept.get("b").is_none() && kept.get("c").is_some());
 
         let kept = Kept::new(10, 2 * size(&component));
         for digest in ["a", "b", "c"] {
-            kept.put(digest, &component);
+            kept.put(&of(digest), &component);
         }
         assert!(kept.get("a").is_none() && kept.get("b").is_some() && kept.get("c").is_some());
         let kept = Kept::new(10, size(&component) - 1);
-        kept.put("a", &component);
+        kept.put(&of("a"), &component);
         assert!(kept.get("a").is_none());
     }
 }

@@ -23,7 +23,7 @@ use crate::engine::{
 };
 use crate::host::files::{Directories, FILE_THREADS};
 use crate::host::random::Secret;
-use crate::inspect::{Inspection, check_functions, inspect};
+use crate::inspect::{Inspection, check_functions, digest, inspect};
 use crate::interface::{Grants, admit, admit_to_describe};
 use crate::kept::{Kept, MAX_KEPT, MAX_KEPT_BYTES};
 use crate::limits::Limits;
@@ -188,7 +188,8 @@ impl Sandbox {
         let grants = granted.cloned().unwrap_or_default();
         let identity = Arc::new(self.identity(name, &grants, limits)?);
         check_size(&identity, "module", u64::try_from(bytes.len()).unwrap_or(u64::MAX), limits.module)?;
-        let inspection = inspect(bytes)?;
+        let ready = self.kept.get(&digest(bytes));
+        let inspection = ready.as_ref().map_or_else(|| inspect(bytes), |ready| Ok(ready.inspection.clone()))?;
         let counts = inspection.counts;
         check_size(&identity, "functions", counts.functions, limits.functions.into())?;
         check_size(&identity, "imports", counts.imports, limits.imports.into())?;
@@ -198,7 +199,10 @@ impl Sandbox {
             None => admit_to_describe(&inspection)?,
         }
 
-        let component = self.compile(&identity, &inspection, bytes).await?;
+        let component = match ready {
+            Some(ready) => ready.component,
+            None => self.compile(&identity, &inspection, bytes).await?,
+        };
         let differs = |error: wasmtime::Error| Error::Interface { reason: reason(&error) };
         let pre = match granted {
             Some(_) => self.core.linker.instantiate_pre(&component),
@@ -242,27 +246,23 @@ impl Sandbox {
         })
     }
 
-    /// Takes what is ready or in the cache, or compiles.
+    /// Takes what is in the cache, or compiles.
     async fn compile(&self, identity: &Arc<Identity>, inspection: &Inspection, bytes: &[u8]) -> Result<Component, Error> {
-        let digest = &inspection.digest;
-        if let Some(component) = self.kept.get(digest) {
-            return Ok(component);
-        }
         if let Some(cache) = self.cache.clone() {
-            let (engine, digest) = (self.core.engine.clone(), digest.clone());
+            let (engine, digest) = (self.core.engine.clone(), inspection.digest.clone());
             let read = self.handle().spawn_blocking(move || cache.load(&engine, &digest));
             if let Ok(Some(component)) = AbortOnDropHandle::new(read).await {
-                self.kept.put(&inspection.digest, &component);
+                self.kept.put(inspection, &component);
                 return Ok(component);
             }
         }
         check_functions(bytes)?;
         let turn = Arc::clone(&self.compiling).acquire_owned().await.expect("the semaphore is never closed");
         // Whoever had the turn before may have compiled the same.
-        if let Some(component) = self.kept.get(digest) {
-            return Ok(component);
+        if let Some(ready) = self.kept.get(&inspection.digest) {
+            return Ok(ready.component);
         }
-        self.compile_now(identity, digest, bytes, turn).await
+        self.compile_now(identity, inspection, bytes, turn).await
     }
 
     /// Compiles on a thread that waits for it, since that takes hundreds of milliseconds. If it takes too long, or nobody waits
@@ -270,7 +270,7 @@ impl Sandbox {
     async fn compile_now(
         &self,
         identity: &Identity,
-        digest: &str,
+        inspection: &Inspection,
         bytes: &[u8],
         turn: OwnedSemaphorePermit,
     ) -> Result<Component, Error> {
@@ -285,15 +285,15 @@ impl Sandbox {
         let _killed = stop.clone().drop_guard();
         let (engine, compiler) = (self.core.engine.clone(), self.compiler.clone());
         let (cache, kept) = (self.cache.clone(), Arc::clone(&self.kept));
-        let (digest, bytes) = (digest.to_owned(), bytes.to_vec());
+        let (inspection, bytes) = (inspection.clone(), bytes.to_vec());
         let work = self.handle().spawn_blocking(move || {
             let _turn = turn;
             let code = compiler.run(&engine, &bytes, &may, &stop)?;
             let component = code.load(&engine).map_err(|error| Error::Compile(reason(&error)))?;
             // Before the turn is over, so that the next one finds it.
-            kept.put(&digest, &component);
+            kept.put(&inspection, &component);
             if let Some(cache) = cache {
-                cache.store(&digest, &code);
+                cache.store(&inspection.digest, &code);
             }
             Ok(component)
         });

@@ -188,6 +188,43 @@ async fn who_describes_itself_has_no_clock_and_no_numbers() {
     }
 }
 
+/// Whatever it imports, it can be looked at, and has nothing of it.
+#[tokio::test]
+async fn a_component_is_looked_at_with_everything_denied() {
+    let sandbox = sandbox(4);
+    for (guest, node) in [(floe_tests::WANTS_HTTP, "fetch"), (floe_tests::WANTS_STATE, "visits")] {
+        let plugin = sandbox.load_denied("x", &floe_tests::bytes(guest), &limits()).await.unwrap();
+        let names: Vec<&str> = plugin.nodes.iter().map(|spec| spec.name.as_str()).collect();
+        assert!(names.contains(&node) && plugin.inspection.imports.questionable().count() > 0, "{names:?}");
+    }
+    // What it describes itself by is called, and is not there.
+    let calls = component(
+        r#"(import "acme:thing/x@1.0.0" (instance $x (export "go" (func))))"#,
+        r#"(core func $go (canon lower (func $x "go")))
+           (core module $m (import "" "go" (func $go)) (start $go) (func (export "f")))
+           (core instance $i (instantiate $m (with "" (instance (export "go" (func $go))))))"#,
+    );
+    check(
+        &sandbox.load_denied("x", &calls, &limits()).await.unwrap_err(),
+        &expect![
+            "plugin `x`: it cannot describe itself: the plugin broke the contract: unknown import: `acme:thing/x@1.0.0#go` has not been defined"
+        ],
+    );
+    // That it is ready now admits it nowhere else.
+    check(
+        &load(&sandbox, &calls).await.unwrap_err(),
+        &expect![
+            "plugin `x`: it imports `acme:thing/x@1.0.0`, which is no interface that this host knows; build the plugin without it"
+        ],
+    );
+    let other = wat(r#"(component (import "floe:plugin/log@0.2.0" (instance)))"#);
+    assert!(matches!(sandbox.load_denied("x", &other, &limits()).await.unwrap_err().reason(), Error::Contract { .. }));
+    assert!(matches!(
+        sandbox.load_denied("x", &wat("(component)"), &limits()).await.unwrap_err().reason(),
+        Error::NoExport { .. }
+    ));
+}
+
 #[tokio::test]
 async fn size_is_limited_before_compiling() {
     let sandbox = sandbox(4);

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::builder::{TARGET, target_installed};
 use crate::cli::DoctorArgs;
 use crate::file::{Bytes, Time};
-use crate::settings::Settings;
+use crate::settings::{Settings, open_to_others};
 use crate::table::table;
 use crate::{Error, Exit};
 
@@ -145,7 +145,11 @@ fn compiling(compiler: &Compiler) -> Compiling {
         Ok(Some(found)) => {
             let possible: Vec<String> =
                 found.attempts.into_iter().filter(|attempt| !attempt.refused).map(|attempt| attempt.what).collect();
-            (format!("in a process of its own, which still can: {}", possible.join(", ")), possible, !cfg!(target_os = "linux"))
+            (
+                format!("in a process of its own, which still can: {}", possible.join(", ")),
+                possible,
+                !cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+            )
         }
     };
     Compiling { state, possible, ok }
@@ -167,16 +171,6 @@ fn cache(folder: &Path) -> Cache {
         Ok(_) => ("ready", true),
     };
     Cache { folder: folder.display().to_string(), state, ok }
-}
-
-#[cfg(unix)]
-fn open_to_others(metadata: &std::fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o022 != 0
-}
-
-#[cfg(not(unix))]
-fn open_to_others(_: &std::fs::Metadata) -> bool {
-    false
 }
 
 fn target() -> Target {

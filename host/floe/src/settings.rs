@@ -52,6 +52,18 @@ pub(crate) fn home() -> Option<PathBuf> {
     set("FLOE_HOME").or_else(|| base().map(|base| base.join("floe")))
 }
 
+/// Whether other users may change what is in a folder.
+#[cfg(unix)]
+pub(crate) fn open_to_others(metadata: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o022 != 0
+}
+
+/// Elsewhere the folder's place in the user's profile sees to it.
+#[cfg(not(unix))]
+pub(crate) fn open_to_others(_: &std::fs::Metadata) -> bool {
+    false
+}
+
 impl Settings {
     /// Reads `FLOE_CACHE`, `XDG_CACHE_HOME`, `HOME`, `NO_COLOR` and `TERM`.
     pub fn from_env() -> Self {

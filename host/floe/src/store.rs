@@ -64,10 +64,23 @@ impl Store {
     /// # Errors
     /// If the environment names no place for it.
     pub fn open() -> Result<Self, Error> {
-        let folder = settings::home().ok_or_else(|| {
+        Self::if_any()?.ok_or_else(|| {
             Error::wrong("there is no place for the plugin store").with_help("set FLOE_HOME, XDG_DATA_HOME or HOME")
-        })?;
-        Ok(Self { folder })
+        })
+    }
+
+    /// The store, if the environment names a place for one. Whoever can write to that place approves plugins, so that it must be
+    /// this user's alone.
+    fn if_any() -> Result<Option<Self>, Error> {
+        let Some(folder) = settings::home() else { return Ok(None) };
+        let store = Self { folder };
+        match fs::metadata(&store.folder) {
+            Ok(metadata) if settings::open_to_others(&metadata) => {
+                Err(store.broken("", "others may write to it").with_help(format!("chmod 700 {}", store.folder.display())))
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(store.broken("", &error.to_string())),
+            _ => Ok(Some(store)),
+        }
     }
 
     /// What the names mean now.
@@ -129,7 +142,8 @@ impl Store {
     }
 
     fn broken(&self, file: &str, why: &str) -> Error {
-        Error::wrong(format!("the plugin store cannot be used: `{}`: {why}", self.folder.join(file).display()))
+        let path = if file.is_empty() { self.folder.clone() } else { self.folder.join(file) };
+        Error::wrong(format!("the plugin store cannot be used: `{}`: {why}", path.display()))
     }
 }
 

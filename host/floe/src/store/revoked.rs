@@ -30,10 +30,7 @@ impl Revoked {
     /// # Errors
     /// If there is a list that cannot be read: then nothing can be known to be allowed.
     pub fn load() -> Result<Self, Error> {
-        match Store::open() {
-            Ok(store) => store.revoked(),
-            Err(_) => Ok(Self::default()),
-        }
+        Store::if_any()?.map_or_else(|| Ok(Self::default()), |store| store.revoked())
     }
 
     /// Whether the component is on the list.

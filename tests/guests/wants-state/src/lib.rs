@@ -21,7 +21,7 @@ impl Node for Visits {
 
     /// What becomes of a call while the plugin describes itself.
     fn hints() -> Option<Json> {
-        let told = state::get::<u64>(Scope::Tenant, "visits").map(|entry| entry.is_some()).map_err(told);
+        let told = state::get::<u64>(Scope::Tenant, "visits").map(|entry| entry.is_some()).map_err(|failure| told(&failure));
         Json::new(&json!({ "described": told })).ok()
     }
 
@@ -67,7 +67,7 @@ impl From<Whose> for Scope {
     }
 }
 
-fn told(failure: Failure) -> String {
+fn told(failure: &Failure) -> String {
     format!("{:?}: {}", failure.kind, failure.message)
 }
 
@@ -115,7 +115,7 @@ impl Node for Do {
             match run(op) {
                 Ok(value) => all.push(value),
                 Err(failure) if fails => return Err(failure),
-                Err(failure) => all.push(told(failure).into()),
+                Err(failure) => all.push(told(&failure).into()),
             }
         }
         Ok(Json::new(&all)?.into())

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use floe_sandbox::{Directory, Grants, Limits, MAX_LISTED, Sandbox};
+use floe_sandbox::{Ceiling, Config, Directory, Grants, Limits, MAX_LISTED, Sandbox, Tenants};
 use serde_json::{Value, json};
 
-use crate::support::{Solo, limits, sandbox, soon};
+use crate::support::{Solo, limits, origin, sandbox, soon};
 
 pub(crate) const GUEST: &str = floe_tests::READS_FILES;
 
@@ -242,4 +242,25 @@ async fn a_grant_names_a_directory_that_is_there_and_a_plain_path() {
     assert_eq!(refused(&[(&file, "/d")]).await, format!("{line}cannot read the directory `{}`: it is none", file.display()));
     let gone = refused(&[(&data.join("gone"), "/d")]).await;
     assert!(gone.starts_with(&format!("{line}cannot read the directory")) && gone.contains("No such file"), "{gone}");
+}
+
+/// A tenant's ceiling lets a plugin have the directories that it names, and no others.
+#[tokio::test]
+async fn a_ceiling_keeps_directories_back() {
+    let world = world();
+    let data = world.path().join("data").canonicalize().unwrap();
+    let ceiling = |dir: &Path| Ceiling { grants: Some(granted(dir)), ..Ceiling::none() };
+    let tenants = [
+        ("same".into(), ceiling(&data)),
+        ("around".into(), ceiling(data.parent().unwrap())),
+        ("within".into(), ceiling(&data.join("sub"))),
+        ("nothing".into(), Ceiling { grants: Some(Grants::default()), ..Ceiling::none() }),
+    ];
+    let tenants = Some(Tenants { tenants: tenants.into(), others: None });
+    let sandbox = Sandbox::new(Config { instances: 2, tenants, ..Config::new(1) }).unwrap();
+    let read = Solo::new(&sandbox, (GUEST, "reader"), "read", &granted(&data)).await;
+    for (tenant, reads) in [("same", true), ("around", false), ("within", false), ("nothing", false)] {
+        let (outputs, terminal) = read.call(origin(tenant, None, None), json!("/data/file")).await;
+        assert_eq!(outputs.len(), usize::from(reads), "{tenant}: {terminal:?}");
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use floe_flow::state::{MAX_STATE_KEY, MAX_STATE_LISTED, MAX_STATE_VALUE};
-use floe_sandbox::{Error, Grants, Limits, Sandbox, Space};
+use floe_sandbox::{Ceiling, Config, Error, Grants, Limits, Sandbox, Space, Tenants};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -222,4 +222,30 @@ async fn each_is_a_call_to_the_host() {
     assert_eq!(code, "exhausted");
     let says = "limit `host_calls` reached: used 51 of 50; raise it with `plugins.doer.limits.host_calls`";
     assert_eq!(message, says);
+}
+
+/// What a tenant may have at most: less, another space, or nothing.
+#[tokio::test]
+async fn a_ceiling_keeps_values_and_bytes_back() {
+    let ceiling = |grants| Ceiling { grants: Some(grants), ..Ceiling::none() };
+    let tenants = [
+        ("less".into(), ceiling(granted("notes", 20))),
+        ("other".into(), ceiling(granted("others", 1000))),
+        ("nothing".into(), ceiling(Grants::default())),
+        ("more".into(), ceiling(granted("notes", 1 << 20))),
+    ];
+    let tenants = Some(Tenants { tenants: tenants.into(), others: None });
+    let sandbox = Sandbox::new(Config { instances: 2, tenants, ..Config::new(1) }).unwrap();
+    let doer = doer(&sandbox, 100).await;
+    let set = |bytes: usize| json!([{ "set": ["tenant", "k", "x".repeat(bytes)] }]);
+    let full = |used: u32, max: u32, line: &str| {
+        json!([format!("FailureKind::Exhausted: limit `state.bytes` reached: used {used} of {max}; raise it with `{line}`")])
+    };
+    assert_eq!(doer.ask("less", set(17)).await, json!([1]));
+    assert_eq!(doer.ask("less", set(18)).await, full(21, 20, "tenants.less.grants.state.bytes"));
+    assert_eq!(doer.ask("more", set(98)).await, full(101, 100, "plugins.doer.grants.state.bytes"));
+    for tenant in ["other", "nothing"] {
+        let denied = format!("FailureKind::Denied: no state is granted; add `tenants.{tenant}.grants.state`");
+        assert_eq!(doer.ask(tenant, set(1)).await, json!([denied]));
+    }
 }

@@ -4,8 +4,11 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
-use floe_flow::{Config, End, Failure, Flow, Graph, Invoke, Kind, Payload, Policy, Schema, Submission, Terminal};
+use floe_flow::{
+    Config, End, Failure, Flow, Graph, Invoke, Kind, Outcome, Payload, Policy, Schema, Submission, Terminal, native,
+};
 use floe_sandbox::{Grants, Limits, Plugin, Sandbox};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,6 +26,8 @@ use crate::{Error, Exit, start};
 /// Calls of the neighbour for its figures where it is alone, and that follow an attack at least.
 const ALONE: usize = 1000;
 const AFTER: usize = 10;
+/// A process that is killed is gone by then.
+const BACKGROUND: Duration = Duration::from_secs(2);
 
 /// What the process tells.
 #[derive(Debug, Serialize, Deserialize)]
@@ -94,7 +99,7 @@ pub(super) fn execute(names: &str, cases: &[Case], setting: &Setting, settings: 
             tell(&Line::Begun(name.to_owned()))?;
             tell(&match encode(run) {
                 Ok(bytes) => Line::Seen(Box::new(attack.watch(&bytes, &neighbour).await)),
-                Err(why) => Line::Unfit(why),
+                Err(why) => Line::Unfit(floe_sandbox::plain(&why, 512)),
             })?;
         }
         Ok(Exit::Completed)
@@ -150,7 +155,8 @@ impl Attack<'_> {
         let unclean = loaded.as_ref().ok().and_then(unclean);
         drop(loaded);
         let neighbour = neighbour.fared(started, AFTER).await;
-        Seen { ended, text, unclean, took, grown: held.grown(), left_open: held.left_open(), serves_not, neighbour }
+        let grown = held.grown();
+        Seen { ended, text, unclean, took, grown, left_open: left_open(held).await, serves_not, neighbour }
     }
 
     /// Calls the node or the tool under attack, if the plugin has them.
@@ -191,11 +197,24 @@ impl Attack<'_> {
 
     async fn submit(&self, invoke: Arc<dyn Invoke>, input: Option<Schema>, tenant: &str) -> (Vec<Payload>, Terminal) {
         let mut graph = Graph::builder("attack");
+        graph.subflow("inner", inner(), Config::on_current_runtime().budget);
         graph.node("attack", Kind::Run { invoke, input, output: None, repeatable: true }, Policy::with_concurrency(1));
         let graph = graph.build().expect("one node alone is a graph");
         let flow = Flow::start(graph, Config { compute: self.sandbox.handle().clone(), ..Config::on_current_runtime() });
         let handle = flow.submit(Submission::new("attack-trace", tenant, Payload::from(json!(null)))).await;
         handle.expect("a new flow takes a submission").finish().await
+    }
+}
+
+/// Descriptors that are open when what goes on in the background had time to end, such as a compiler that is killed.
+async fn left_open(held: Held) -> usize {
+    let patience = Instant::now() + BACKGROUND;
+    loop {
+        match held.left_open() {
+            0 => return 0,
+            left if Instant::now() > patience => return left,
+            _ => tokio::time::sleep(BACKGROUND / 100).await,
+        }
     }
 }
 
@@ -216,6 +235,13 @@ fn unclean(plugin: &Plugin) -> Option<String> {
 pub(super) fn is_clean(text: &str) -> bool {
     let moves = |char| matches!(char, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     !text.chars().any(|char| moves(char) || (char.is_control() && char != '\n' && char != '\t'))
+}
+
+/// The flow that a case may be granted: it gives back what it gets.
+fn inner() -> Graph {
+    let mut graph = Graph::builder("inner");
+    graph.run("same", native(|call| Ok(Outcome::one(call.message.payload.clone()))), Policy::with_concurrency(1));
+    graph.build().expect("one node alone is a graph")
 }
 
 fn ended(terminal: &Terminal) -> Ended {

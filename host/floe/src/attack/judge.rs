@@ -10,7 +10,7 @@ use super::neighbour::STANDSTILL;
 use super::setting::{Setting, value};
 use crate::file::{Bytes, Time};
 
-/// Beyond the profile's wall limit: for loading, for the next caller and for a machine that is busy with other things.
+/// Beyond what the profile gives to compiling and to a call: for the next caller, and for a machine that is busy with other things.
 const BESIDES: Duration = Duration::from_secs(10);
 /// Beyond the profile's memory limit: what the host holds for a call, and what compiling a case takes.
 const HOST: u64 = 128 << 20;
@@ -37,7 +37,7 @@ pub(super) struct Logged {
 
 /// The most that a run may take, from its component's bytes to its last word.
 pub(super) fn patience(setting: &Setting) -> Duration {
-    setting.default.wall + BESIDES
+    setting.default.compile + setting.default.wall + BESIDES
 }
 
 impl Logged {

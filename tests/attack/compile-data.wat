@@ -1,0 +1,17 @@
+;; tries: to have a hundred thousand pieces of data
+;; places: load
+;; holds: fault, limit compile
+;; with: compile=1500ms
+;; form: whole
+;; spec: 37 38
+
+(component
+  (core module
+(memory 1)
+;; repeat 99999: (data (i32.const 0) "x")
+  )
+  (core module $code (func (export "f")))
+  (core instance $core (instantiate $code))
+  (func $describe (canon lift (core func $core "f")))
+  (instance $node (export "describe" (func $describe)) (export "handle" (func $describe)))
+  (export "floe:plugin/node@0.1.0" (instance $node)))

@@ -1,0 +1,16 @@
+;; tries: to have nearly a million variables of the module
+;; places: load
+;; holds: refused does-not-compile
+;; with: compile=1500ms
+;; form: whole
+;; spec: 37 38
+
+(component
+  (core module
+;; repeat 900000: (global (mut i64) (i64.const 0))
+  )
+  (core module $code (func (export "f")))
+  (core instance $core (instantiate $code))
+  (func $describe (canon lift (core func $core "f")))
+  (instance $node (export "describe" (func $describe)) (export "handle" (func $describe)))
+  (export "floe:plugin/node@0.1.0" (instance $node)))

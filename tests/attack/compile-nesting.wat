@@ -1,0 +1,19 @@
+;; tries: to have blocks within blocks, thirty thousand deep
+;; places: load
+;; holds: fault, limit compile
+;; with: compile=1500ms
+;; form: whole
+;; spec: 37 38
+
+(component
+  (core module
+(func
+;; repeat 30000: block(;;)
+;; repeat 30000: end(;;)
+)
+  )
+  (core module $code (func (export "f")))
+  (core instance $core (instantiate $code))
+  (func $describe (canon lift (core func $core "f")))
+  (instance $node (export "describe" (func $describe)) (export "handle" (func $describe)))
+  (export "floe:plugin/node@0.1.0" (instance $node)))

@@ -1,7 +1,7 @@
 ;; tries: to fill a table in single steps
 ;; places: handle
 ;; holds: limit fuel
-;; with: fuel=1e8
+;; with: fuel=3e7
 ;; spec: 7
 
 (table $table 9000 funcref)

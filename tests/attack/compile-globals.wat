@@ -1,6 +1,6 @@
 ;; tries: to have nearly a million variables of the module
 ;; places: load
-;; holds: refused does-not-compile
+;; holds: refused does-not-compile, limit compile
 ;; with: compile=1500ms
 ;; form: whole
 ;; spec: 37 38

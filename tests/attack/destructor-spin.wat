@@ -1,7 +1,7 @@
 ;; tries: to compute for ever when a thing of its own is given back
 ;; places: load
 ;; holds: limit fuel
-;; with: fuel=1e8
+;; with: fuel=3e7
 ;; form: whole
 ;; spec: 8
 

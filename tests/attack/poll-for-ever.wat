@@ -2,7 +2,7 @@
 ;; places: handle call
 ;; holds: limit wall
 ;; imports: clock.after poll.poll
-;; with: wall=200ms
+;; with: wall=100ms
 ;; spec: 1 2
 
 (func $attack

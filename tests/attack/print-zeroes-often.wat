@@ -2,7 +2,7 @@
 ;; places: handle
 ;; holds: limit host_calls
 ;; imports: stdout output.check output.zeroes
-;; with: host_calls=20000
+;; with: host_calls=5000
 ;; spec: 13
 
 (func $attack (local $out i32)

@@ -2,7 +2,7 @@
 ;; places: handle
 ;; holds: fault
 ;; imports: stdout output.blocking-zeroes
-;; with: wall=200ms
+;; with: wall=100ms
 ;; spec: 18 1
 
 (func $attack (call $output.blocking-zeroes (call $stdout) (i64.const 0x7fffffffffffffff) (i32.const 1024)))

@@ -6,6 +6,7 @@
 mod child;
 mod corpus;
 mod encode;
+mod folder;
 mod judge;
 mod neighbour;
 mod parent;

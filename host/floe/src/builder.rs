@@ -23,6 +23,7 @@ use crate::{Error, Exit};
 pub(crate) use cargo::target_installed;
 pub use project::Project;
 pub use stamp::{Artifact, artifact};
+pub(crate) use world::SERVED;
 
 /// The target that plugins are compiled for.
 pub const TARGET: &str = "wasm32-wasip2";

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::corpus::{Case, Place, Run};
 use super::encode::encode;
+use super::folder::Folder;
 use super::neighbour::{Fared, Neighbour};
 use super::process::{Held, confine};
 use super::setting::Setting;
@@ -56,6 +57,8 @@ pub(super) struct Seen {
     /// Bytes.
     pub(super) grown: Option<u64>,
     pub(super) left_open: usize,
+    /// Something in the folder that may be read, or beside it, is not as it was.
+    pub(super) changed: Option<String>,
     /// Why the same plugin did not serve its next caller.
     pub(super) serves_not: Option<String>,
     pub(super) neighbour: Fared,
@@ -92,10 +95,12 @@ pub(super) fn execute(names: &str, cases: &[Case], setting: &Setting, settings: 
             tell(&Line::Alone(neighbour.fared(Instant::now(), ALONE).await))?;
             return Ok(Exit::Completed);
         }
+        let folder = Folder::new()?;
         for name in names.split(',') {
             let run = cases.iter().flat_map(Case::runs).find(|run| run.name() == name);
             let run = run.ok_or_else(|| Error::wrong(format!("there is no case `{name}`")))?;
-            let attack = Attack { run, limits: setting.of_case(run.case)?, grants: grants(run.case)?, sandbox: &sandbox };
+            let (limits, grants) = (setting.of_case(run.case)?, grants(run.case, &folder)?);
+            let attack = Attack { run, limits, grants, folder: &folder, sandbox: &sandbox };
             tell(&Line::Begun(name.to_owned()))?;
             tell(&match encode(run) {
                 Ok(bytes) => Line::Seen(Box::new(attack.watch(&bytes, &neighbour).await)),
@@ -123,17 +128,19 @@ fn tell(line: &Line) -> Result<(), Error> {
     Ok(out.flush()?)
 }
 
-/// What these lines of a flow file would grant.
-fn grants(case: &Case) -> Result<Grants, Error> {
+/// What these lines of a flow file would grant, in a folder with this one's content.
+fn grants(case: &Case, folder: &Folder) -> Result<Grants, Error> {
     let Some(grants) = case.grants else { return Ok(Grants::default()) };
     let grants: Result<file::GrantsConfig, _> = serde_saphyr::from_str(grants);
-    Ok(grants.map_err(|error| Error::wrong(format!("tests/attack/{}.wat: grants: {error}", case.name)))?.rights(|dir| dir.into()))
+    let grants = grants.map_err(|error| Error::wrong(format!("tests/attack/{}.wat: grants: {error}", case.name)))?;
+    Ok(grants.rights(|path| folder.path(path)))
 }
 
 struct Attack<'a> {
     run: Run<'a>,
     limits: Limits,
     grants: Grants,
+    folder: &'a Folder,
     sandbox: &'a Sandbox,
 }
 
@@ -156,7 +163,8 @@ impl Attack<'_> {
         drop(loaded);
         let neighbour = neighbour.fared(started, AFTER).await;
         let grown = held.grown();
-        Seen { ended, text, unclean, took, grown, left_open: left_open(held).await, serves_not, neighbour }
+        let (left_open, changed) = (left_open(held).await, self.folder.changed());
+        Seen { ended, text, unclean, took, grown, left_open, changed, serves_not, neighbour }
     }
 
     /// Calls the node or the tool under attack, if the plugin has them.

@@ -1,20 +1,19 @@
 //! From a case's text to the bytes of a component.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use wit_parser::{Resolve, SourceMap};
 
 use super::corpus::{Form, Place, Run};
+use crate::builder::SERVED;
 
 /// The rest of a plugin, with the places at which a case may stand.
 const FRAME: &str = include_str!("../../../../tests/attack/frame/frame.wat");
 /// What a case may import, a line each.
 const IMPORTS: &str = include_str!("../../../../tests/attack/frame/imports.wat");
-/// The contract, what is granted beside it, and the world of all of it and WASI.
-const WORLD: [(&str, &str); 3] = [
-    ("plugin.wit", include_str!("../../../../wit/plugin/plugin.wit")),
-    ("subflow.wit", include_str!("../../../../wit/capability/subflow.wit")),
-    ("world.wit", include_str!("../../../../tests/attack/frame/world.wit")),
-];
+/// The contract.
+const CONTRACT: &str = include_str!("../../../../wit/plugin/plugin.wit");
+/// The world that a case is made for, without what may be granted.
+const WORLD: &str = include_str!("../../../../tests/attack/frame/world.wit");
 
 /// The bytes that are loaded; the error says what is wrong with the case.
 pub(super) fn encode(run: Run<'_>) -> Result<Vec<u8>, String> {
@@ -53,11 +52,16 @@ fn component(module: &str) -> Result<Vec<u8>, String> {
     let said = |error: anyhow::Error| format!("{error:#}");
     let mut module = wat::parse_str(module).map_err(|error| error.to_string())?;
     let mut resolve = Resolve::default();
-    let mut world = None;
-    for (file, text) in WORLD {
-        world = Some(resolve.push_source(file, text).map_err(said)?);
+    resolve.push_source("plugin.wit", CONTRACT).map_err(said)?;
+    let mut capabilities = SourceMap::default();
+    let mut world = WORLD.to_owned();
+    for (name, interface) in SERVED {
+        capabilities.push_str(&format!("{name}.wit"), interface);
+        world = world.replace("world case {", &format!("world case {{\n  import floe:capability/{name}@0.1.0;"));
     }
-    let package = world.ok_or("there is no world")?;
+    let capabilities = capabilities.parse().map_err(|(_, error)| error.to_string())?;
+    resolve.push_group(capabilities).map_err(|error| error.to_string())?;
+    let package = resolve.push_source("world.wit", &world).map_err(said)?;
     let world = resolve.select_world(&[package], Some("case")).map_err(said)?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(said)?;
     // Not validated here: what is wrong with it is for the host to find.

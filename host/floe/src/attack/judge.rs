@@ -83,6 +83,9 @@ pub(super) fn findings(run: Run<'_>, seen: &Seen, logged: &Logged, setting: &Set
         format!("the process grew by {}, more than {}", Bytes(seen.grown.unwrap_or(0)), Bytes(most))
     });
     found(seen.left_open > 0, &|| format!("{} descriptors are left open", seen.left_open));
+    found(seen.changed.is_some(), &|| {
+        format!("the folder that it may read has changed: {}", seen.changed.as_deref().unwrap_or_default())
+    });
     found(seen.serves_not.is_some(), &|| {
         format!("the plugin does not serve its next caller: {}", seen.serves_not.as_deref().unwrap_or_default())
     });

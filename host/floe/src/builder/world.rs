@@ -9,7 +9,7 @@ use crate::file::CAPABILITIES;
 /// The contract with plugins, whole.
 const PLUGIN: &str = include_str!("../../../../wit/plugin/plugin.wit");
 /// What may be granted beside it and is served: each capability's interface.
-const SERVED: [(&str, &str); 7] = [
+pub(crate) const SERVED: [(&str, &str); 7] = [
     ("state", include_str!("../../../../wit/capability/state.wit")),
     ("clock", include_str!("../../../../wit/capability/clock.wit")),
     ("random", include_str!("../../../../wit/capability/random.wit")),

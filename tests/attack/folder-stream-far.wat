@@ -1,0 +1,17 @@
+;; tries: to read a stream from the end of all files
+;; places: handle
+;; holds: completes
+;; imports: folders file.open file.read input.blocking-read
+;; grants: { files: [{ dir: data, as: /data }] }
+;; spec: 18 29
+
+(func $attack (local $dir i32) (local $file i32)
+  (call $folders (i32.const 1024))
+  ;; The folder that it may read.
+  (local.set $dir (i32.load (i32.load (i32.const 1024))))
+  (call $file.open (local.get $dir) (i32.const 0) (i32.const 2048) (i32.const 4) (i32.const 0) (i32.const 1) (i32.const 1040))
+  (if (i32.load8_u (i32.const 1040)) (then unreachable))
+  (local.set $file (i32.load (i32.const 1044)))
+  (call $file.read (local.get $file) (i64.const -1) (i32.const 1040))
+  (call $input.blocking-read (i32.load (i32.const 1044)) (i64.const -1) (i32.const 1056)))
+(data (i32.const 2048) "file")

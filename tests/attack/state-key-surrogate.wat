@@ -1,0 +1,10 @@
+;; tries: to look up a key with a lone surrogate
+;; places: handle
+;; holds: fault
+;; imports: state.get
+;; grants: { state: { space: s, bytes: 64KiB } }
+;; spec: 17 18
+
+(func $attack
+  (call $state.get (i32.const 0) (i32.const 2048) (i32.const 3) (i32.const 1024)))
+(data (i32.const 2048) "\ed\a0\80")

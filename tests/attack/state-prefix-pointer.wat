@@ -1,0 +1,9 @@
+;; tries: to look for a prefix of keys that lies beyond its memory
+;; places: handle
+;; holds: fault
+;; imports: state.keys
+;; grants: { state: { space: s, bytes: 64KiB } }
+;; spec: 17 18
+
+(func $attack
+  (call $state.keys (i32.const 0) (i32.const -65536) (i32.const 64) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 9) (i32.const 1024)))

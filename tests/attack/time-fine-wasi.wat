@@ -1,0 +1,12 @@
+;; tries: to learn more of the time by another clock
+;; places: handle
+;; holds: completes
+;; imports: clock.now
+;; grants: { clock: { resolution: 1s } }
+;; spec: 44
+
+(func $attack (local $times i32)
+  (loop $again
+    ;; It crashes if it learns more than seconds.
+    (if (i64.ne (i64.rem_u (call $clock.now) (i64.const 1000000000)) (i64.const 0)) (then unreachable))
+    (br_if $again (i32.lt_u (local.tee $times (i32.add (local.get $times) (i32.const 1))) (i32.const 2000)))))

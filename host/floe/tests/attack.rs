@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use expect_test::expect;
 use serde_json::{Value, json};
@@ -74,6 +74,40 @@ fn a_limit_that_is_none_is_found() {
     let expected = "not contained: many-handles/load: limit handles is 1000000, more than 10 times the profile's 1000";
     assert_eq!((output.status.code(), last), (Some(1), expected), "{said}");
     assert!(said.contains("\n0 of 1 contained\n"), "{said}");
+}
+
+/// The process that runs a case is killed as a fault of the host would end it; the other case has another process.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_host_that_dies_is_a_finding_and_not_the_end() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+    command.args(["attack", "--json", "--limit", "wall=1h", "--only", "sleep-hour/handle", "--only", "trap/handle"]);
+    let attack = command.current_dir(root()).stdout(Stdio::piped()).spawn().unwrap();
+    let child = loop {
+        if let Some(child) = child_with(attack.id(), "sleep-hour/handle") {
+            break child;
+        }
+        std::thread::yield_now();
+    };
+    assert!(Command::new("kill").args(["-9", &child]).status().unwrap().success());
+    let output = attack.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let runs = report["runs"].as_array().unwrap();
+    assert_eq!((output.status.code(), runs.len()), (Some(1), 2), "{report:#}");
+    assert_eq!((&runs[0]["case"], &runs[0]["findings"]), (&json!("sleep-hour"), &json!(["the host died, signal 9"])));
+    assert_eq!((&runs[1]["case"], &runs[1]["contained"]), (&json!("trap"), &json!(true)));
+}
+
+/// A child of a process whose arguments have this.
+#[cfg(target_os = "linux")]
+fn child_with(parent: u32, argument: &str) -> Option<String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    processes.filter(|id| id.bytes().all(|byte| byte.is_ascii_digit())).find(|id| {
+        let read = |file: &str| fs::read_to_string(format!("/proc/{id}/{file}")).unwrap_or_default();
+        let is_child =
+            read("status").lines().any(|line| line.strip_prefix("PPid:").is_some_and(|of| of.trim() == parent.to_string()));
+        is_child && read("cmdline").contains(argument)
+    })
 }
 
 /// A configuration that is stricter than usual is no finding.

@@ -61,7 +61,7 @@ impl<'a> Parent<'a> {
                 process.child.wait()?;
                 Ok(fared)
             }
-            Ok(_) | Err(_) => Err(process.failed()),
+            Ok(_) | Err(_) => Err(process.failed().map_or_else(|error| error, Error::wrong)),
         }
     }
 
@@ -126,7 +126,7 @@ impl Process {
     fn watch(&mut self, patience: Duration) -> Result<Outcome, Error> {
         match self.lines.recv_timeout(STARTING) {
             Ok(Line::Begun(_)) => {}
-            Ok(_) | Err(_) => return Err(self.failed()),
+            Ok(_) | Err(_) => return self.failed().map(Outcome::Died),
         }
         match self.lines.recv_timeout(patience) {
             Ok(Line::Seen(seen)) => {
@@ -167,18 +167,16 @@ impl Process {
         Ok((!status.success()).then(|| format!("the host died when all was over, {}", how(status))))
     }
 
-    /// It ended before it did anything.
-    fn failed(&mut self) -> Error {
+    /// It ended before it began, and not by itself: how. If it did by itself, it has said why.
+    fn failed(&mut self) -> Result<String, Error> {
+        // Where it has ended there is nothing to kill.
         let _ = self.child.kill();
-        let status = self.child.wait();
+        let status = self.child.wait()?;
         let mut text = String::new();
-        let _ = self.log.read_to_string(&mut text);
-        let said = text.trim().trim_start_matches("error: ");
-        match status {
-            // It says itself what is wrong with the call.
-            Ok(status) if status.code() == Some(Exit::Wrong.code().into()) => Error::wrong(said),
-            Ok(status) => Error::wrong(format!("the process that runs the cases does not start, {}: {said}", how(status))),
-            Err(error) => Error::wrong(format!("the process that runs the cases does not start: {error}")),
+        self.log.read_to_string(&mut text)?;
+        match status.code() {
+            Some(code) if code == i32::from(Exit::Wrong.code()) => Err(Error::wrong(text.trim().trim_start_matches("error: "))),
+            _ => Ok(format!("the host died, {}", how(status))),
         }
     }
 }

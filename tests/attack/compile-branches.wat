@@ -1,6 +1,6 @@
 ;; tries: to have a thousand variables, and to change them in thousands of branches
 ;; places: load
-;; holds: fault, limit compile
+;; holds: fault, limit compile, limit compile_memory
 ;; with: compile=1500ms
 ;; form: whole
 ;; spec: 37 38

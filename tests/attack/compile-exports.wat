@@ -1,6 +1,6 @@
 ;; tries: to have a hundred thousand exports
 ;; places: load
-;; holds: fault, limit compile
+;; holds: fault, limit compile, limit compile_memory
 ;; with: compile=1500ms
 ;; form: whole
 ;; spec: 37 38

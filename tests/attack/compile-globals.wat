@@ -1,6 +1,6 @@
 ;; tries: to have nearly a million variables of the module
 ;; places: load
-;; holds: refused does-not-compile, limit compile
+;; holds: refused does-not-compile, limit compile, limit compile_memory
 ;; with: compile=1500ms
 ;; form: whole
 ;; spec: 37 38

@@ -1,6 +1,6 @@
 ;; tries: to have functions of hundreds of parameters that call each other
 ;; places: load
-;; holds: fault, limit compile
+;; holds: fault, limit compile, limit compile_memory
 ;; with: compile=1500ms
 ;; form: whole
 ;; spec: 37 38

@@ -2,6 +2,7 @@
 ;; places: handle
 ;; holds: limit chunk
 ;; imports: emit.chunk
+;; with: chunk=64KiB
 ;; spec: 17
 
 (func $attack

@@ -1,7 +1,7 @@
 ;; tries: to have a thousand variables, and to change them in thousands of branches
 ;; places: load
 ;; holds: fault, limit compile, limit compile_memory
-;; with: compile=1500ms
+;; with: compile=1500ms compile_memory=1GiB
 ;; form: whole
 ;; spec: 37 38
 

@@ -1,7 +1,7 @@
 ;; tries: to fill its table with two million functions
 ;; places: load
 ;; holds: limit compile_memory, limit compile
-;; with: compile=1500ms
+;; with: compile=1500ms compile_memory=1GiB
 ;; form: whole
 ;; spec: 37 38
 

@@ -1,7 +1,7 @@
 ;; tries: to have nearly a million variables of the module
 ;; places: load
 ;; holds: refused does-not-compile, limit compile, limit compile_memory
-;; with: compile=1500ms
+;; with: compile=1500ms compile_memory=1GiB
 ;; form: whole
 ;; spec: 37 38
 

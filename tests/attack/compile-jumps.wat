@@ -1,7 +1,7 @@
 ;; tries: to have twenty tables of jumps of fifty thousand targets
 ;; places: load
 ;; holds: limit compile_memory, limit compile
-;; with: compile=1500ms
+;; with: compile=1500ms compile_memory=1GiB
 ;; form: whole
 ;; spec: 37 38
 

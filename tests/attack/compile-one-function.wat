@@ -1,7 +1,7 @@
 ;; tries: to have one function of five million instructions
 ;; places: load
 ;; holds: limit compile, limit compile_memory, fault
-;; with: compile=1500ms
+;; with: compile=1500ms compile_memory=1GiB
 ;; form: whole
 ;; spec: 37 38
 

@@ -2,6 +2,7 @@
 ;; places: handle call
 ;; holds: limit emit
 ;; imports: emit.message
+;; with: emit=4MiB
 ;; spec: 13
 
 (func $attack

@@ -2,6 +2,7 @@
 ;; places: handle call
 ;; holds: limit emits
 ;; imports: emit.message
+;; with: emits=10000
 ;; spec: 13 19
 
 (func $attack

@@ -3,6 +3,7 @@
 ;; holds: limit resources
 ;; imports: folders file.open
 ;; grants: { files: [{ dir: data, as: /data }] }
+;; with: resources=512
 ;; spec: 13 29
 
 (func $attack (local $dir i32)

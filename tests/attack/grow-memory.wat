@@ -1,6 +1,7 @@
 ;; tries: to take memory page by page and to fill each
 ;; places: start initialize describe handle realloc post-return tools call
 ;; holds: limit memory
+;; with: memory=64MiB
 ;; spec: 10 11 13
 
 (func $attack

@@ -1,6 +1,7 @@
 ;; tries: to have memory refunded that it never paid for
 ;; places: handle
 ;; holds: limit memory
+;; with: memory=64MiB
 ;; spec: 12
 
 (func $attack (local $times i32)

@@ -1,6 +1,7 @@
 ;; tries: to take table elements without an end
 ;; places: start initialize describe handle tools call
 ;; holds: limit table_elements
+;; with: table_elements=10000
 ;; spec: 10
 
 (table $table 1 funcref)

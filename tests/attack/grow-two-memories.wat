@@ -1,6 +1,7 @@
 ;; tries: to grow two memories in turn
 ;; places: handle
 ;; holds: limit memory
+;; with: memory=64MiB
 ;; spec: 10
 
 (memory $second 1)

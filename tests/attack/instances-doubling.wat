@@ -1,7 +1,7 @@
 ;; tries: to be made of parts that are each made of the one before, twice
 ;; places: load
 ;; holds: limit compile_memory, limit compile
-;; with: compile=1500ms
+;; with: compile=1500ms compile_memory=1GiB
 ;; form: whole
 ;; spec: 33 37
 

@@ -2,6 +2,7 @@
 ;; places: initialize describe handle tools call
 ;; holds: cut log_lines
 ;; imports: log.write
+;; with: log_lines=100
 ;; spec: 19 41
 
 (func $attack (local $line i32)

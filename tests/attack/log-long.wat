@@ -2,6 +2,7 @@
 ;; places: handle
 ;; holds: cut log_line
 ;; imports: log.write
+;; with: log_line=4KiB
 ;; spec: 41 17
 
 (func $attack

@@ -1,6 +1,7 @@
 ;; tries: to be larger than it may be
 ;; places: load
 ;; holds: limit module
+;; with: module=16MiB
 ;; form: whole
 ;; spec: 37
 

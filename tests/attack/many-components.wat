@@ -1,6 +1,7 @@
 ;; tries: to be made of a thousand components
 ;; places: load
 ;; holds: limit nested
+;; with: nested=200
 ;; form: whole
 ;; spec: 37
 

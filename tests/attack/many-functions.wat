@@ -1,6 +1,7 @@
 ;; tries: to have a million functions
 ;; places: load
 ;; holds: limit functions
+;; with: functions=100000
 ;; form: whole
 ;; spec: 37
 

@@ -1,6 +1,7 @@
 ;; tries: to have handles of its own without an end
 ;; places: load
 ;; holds: limit handles
+;; with: handles=1000
 ;; form: whole
 ;; spec: 13
 

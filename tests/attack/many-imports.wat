@@ -1,6 +1,7 @@
 ;; tries: to import more than it may
 ;; places: load
 ;; holds: limit imports
+;; with: imports=1000
 ;; form: whole
 ;; spec: 37
 

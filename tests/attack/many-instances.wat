@@ -1,6 +1,7 @@
 ;; tries: to be made of more instances than it may
 ;; places: load
 ;; holds: limit instances
+;; with: instances=16
 ;; form: whole
 ;; spec: 33 37
 

@@ -1,6 +1,7 @@
 ;; tries: to have more memories than it may have, a few in each module
 ;; places: load
 ;; holds: limit memories
+;; with: memories=8
 ;; form: whole
 ;; spec: 10
 

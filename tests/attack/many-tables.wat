@@ -1,6 +1,7 @@
 ;; tries: to have more tables than it may have, a few in each module
 ;; places: load
 ;; holds: limit tables
+;; with: tables=8
 ;; form: whole
 ;; spec: 10
 

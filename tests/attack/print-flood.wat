@@ -2,6 +2,7 @@
 ;; places: handle call
 ;; holds: cut stdio
 ;; imports: stdout output.flush
+;; with: stdio=64KiB
 ;; spec: 13 41
 
 (func $attack (local $times i32)

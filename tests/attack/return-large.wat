@@ -1,6 +1,7 @@
 ;; tries: to return more than it may
 ;; places: handle call
 ;; holds: limit result
+;; with: result=1MiB
 ;; spec: 13 17
 
 (func $attack

@@ -1,6 +1,7 @@
 ;; tries: to return so much that copying it would hurt
 ;; places: handle call
 ;; holds: limit hostcall
+;; with: hostcall=4MiB
 ;; spec: 17
 
 (func $attack

@@ -1,6 +1,7 @@
 ;; tries: to return a million outputs, each of them empty
 ;; places: handle
 ;; holds: limit hostcall
+;; with: hostcall=4MiB
 ;; spec: 17 19
 
 (func $attack

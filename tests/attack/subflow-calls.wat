@@ -3,6 +3,7 @@
 ;; holds: limit calls
 ;; imports: subflow.call
 ;; grants: { subflow: [inner] }
+;; with: calls=100
 ;; spec: 19 46
 
 (func $attack

@@ -7,7 +7,7 @@ use floe_sandbox::Limits;
 use super::child::{Ended, Seen, is_clean};
 use super::corpus::{Hold, Run};
 use super::neighbour::STANDSTILL;
-use super::setting::{Setting, value};
+use super::setting::{LAX, Setting, value};
 use crate::file::{Bytes, Time};
 
 /// Beyond what the profile gives to compiling and to a call: for the next caller, and for a machine that is busy with other things.
@@ -18,8 +18,6 @@ const HOST: u64 = 128 << 20;
 const CALLS: u64 = 4;
 /// What the host puts around a guest's text in the log.
 const AROUND: u64 = 1 << 10;
-/// What people raise with a reason stays below so many times the profile's limit; beyond it, nothing is held.
-const LAX: u64 = 10;
 /// A refusal names the lines that would grant an import; nothing is longer.
 const TEXT: usize = 8 << 10;
 
@@ -125,8 +123,8 @@ fn in_log(holds: &[Hold], logged: &Logged, default: &Limits) -> Vec<String> {
     findings
 }
 
-/// Whether this is what was to hold it. Another limit may, if it is stricter than usual and the one that was to hold is not
-/// laxer than usual.
+/// Whether this is what was to hold it. Another limit may, if it is stricter than usual and the one that was to hold is within
+/// reason.
 fn is_held(hold: &Hold, ended: &Ended, setting: &Setting) -> bool {
     match (hold, ended) {
         (Hold::Limit(expected), Ended::Limit { limit, .. }) => {

@@ -9,6 +9,9 @@ use crate::Error;
 use crate::cli::AttackArgs;
 use crate::file::{self, LimitsConfig};
 
+/// What people raise with a reason stays below so many times the profile's limit; beyond it, nothing is held.
+pub(super) const LAX: u64 = 10;
+
 /// What is attacked.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
@@ -39,8 +42,7 @@ impl Setting {
         Ok(Self { of, limits, default })
     }
 
-    /// The limits for a case: what it asks for, unless the configuration allows more than the profile does. Then that is what
-    /// is to be seen.
+    /// The limits for a case: what it asks for, unless the configuration allows beyond reason. Then that is what is to be seen.
     pub(super) fn of_case(&self, case: &Case) -> Result<Limits, Error> {
         let mut limits = self.limits.clone();
         for given in &case.with {
@@ -55,9 +57,9 @@ impl Setting {
         Ok(limits)
     }
 
-    /// Whether the configuration allows more than the profile does.
+    /// Whether the configuration allows more than anybody has a reason to.
     pub(super) fn is_raised(&self, limit: &str) -> bool {
-        value(&self.limits, limit) > value(&self.default, limit)
+        value(&self.limits, limit) / LAX > value(&self.default, limit)
     }
 
     /// Whether the configuration allows less than the profile does.

@@ -177,6 +177,23 @@ fn each_limit_is_listed_with_a_test_that_exists() {
     assert!(count > 20, "the fields of `Limits` are found");
 }
 
+/// A promise is as good as its tests.
+#[test]
+fn each_promise_is_listed_with_tests_that_exist() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let (_, promises) = page.split_once("## What is promised").unwrap();
+    let tests = tests();
+    let mut count = 0;
+    for row in promises.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")) {
+        let last = row.rsplit(" | ").next().unwrap();
+        for test in quoted(last) {
+            count += 1;
+            assert!(tests.iter().any(|(_, names)| names.contains(test)), "docs/security.md names `{test}`, which is no test");
+        }
+    }
+    assert!(count > 30, "the tests of promises are found: {count}");
+}
+
 /// What has no test says why. Every number is there once, and every file and test that is named.
 #[test]
 fn each_behaviour_is_listed_with_a_test_that_exists() {

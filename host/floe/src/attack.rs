@@ -12,6 +12,7 @@ mod neighbour;
 mod parent;
 mod process;
 mod report;
+mod server;
 mod setting;
 
 use indicatif::{ProgressBar, ProgressStyle};

@@ -15,10 +15,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::corpus::{Case, Place, Run};
-use super::encode::encode;
+use super::encode::{encode, with_port};
 use super::folder::Folder;
 use super::neighbour::{Fared, Neighbour};
 use super::process::{Held, confine};
+use super::server::Server;
 use super::setting::Setting;
 use crate::file;
 use crate::settings::Settings;
@@ -59,6 +60,8 @@ pub(super) struct Seen {
     pub(super) left_open: usize,
     /// Something in the folder that may be read, or beside it, is not as it was.
     pub(super) changed: Option<String>,
+    /// Connections to a server on this machine.
+    pub(super) visits: usize,
     /// Why the same plugin did not serve its next caller.
     pub(super) serves_not: Option<String>,
     pub(super) neighbour: Fared,
@@ -95,14 +98,14 @@ pub(super) fn execute(names: &str, cases: &[Case], setting: &Setting, settings: 
             tell(&Line::Alone(neighbour.fared(Instant::now(), ALONE).await))?;
             return Ok(Exit::Completed);
         }
-        let folder = Folder::new()?;
+        let around = Around { folder: Folder::new()?, server: Server::start()? };
         for name in names.split(',') {
             let run = cases.iter().flat_map(Case::runs).find(|run| run.name() == name);
             let run = run.ok_or_else(|| Error::wrong(format!("there is no case `{name}`")))?;
-            let (limits, grants) = (setting.of_case(run.case)?, grants(run.case, &folder)?);
-            let attack = Attack { run, limits, grants, folder: &folder, sandbox: &sandbox };
+            let (limits, grants) = (setting.of_case(run.case)?, grants(run.case, &around)?);
+            let attack = Attack { run, limits, grants, around: &around, sandbox: &sandbox };
             tell(&Line::Begun(name.to_owned()))?;
-            tell(&match encode(run) {
+            tell(&match encode(run, around.server.port) {
                 Ok(bytes) => Line::Seen(Box::new(attack.watch(&bytes, &neighbour).await)),
                 Err(why) => Line::Unfit(floe_sandbox::plain(&why, 512)),
             })?;
@@ -128,19 +131,29 @@ fn tell(line: &Line) -> Result<(), Error> {
     Ok(out.flush()?)
 }
 
+/// What a case may be granted to reach.
+struct Around {
+    folder: Folder,
+    server: Server,
+}
+
 /// What these lines of a flow file would grant, in a folder with this one's content.
-fn grants(case: &Case, folder: &Folder) -> Result<Grants, Error> {
+fn grants(case: &Case, around: &Around) -> Result<Grants, Error> {
     let Some(grants) = case.grants else { return Ok(Grants::default()) };
-    let grants: Result<file::GrantsConfig, _> = serde_saphyr::from_str(grants);
-    let grants = grants.map_err(|error| Error::wrong(format!("tests/attack/{}.wat: grants: {error}", case.name)))?;
-    Ok(grants.rights(|path| folder.path(path)))
+    let wrong = |why: String| Error::wrong(format!("tests/attack/{}.wat: grants: {why}", case.name));
+    let grants: Result<file::GrantsConfig, _> = serde_saphyr::from_str(&with_port(grants, around.server.port));
+    let grants = grants.map_err(|error| wrong(error.to_string()))?;
+    let resolve = |path: &str| around.folder.path(path);
+    let mut rights = grants.rights(resolve);
+    grants.add_secrets(&mut rights, resolve).map_err(|problems| wrong(format!("{problems:?}")))?;
+    Ok(rights)
 }
 
 struct Attack<'a> {
     run: Run<'a>,
     limits: Limits,
     grants: Grants,
-    folder: &'a Folder,
+    around: &'a Around,
     sandbox: &'a Sandbox,
 }
 
@@ -148,23 +161,37 @@ impl Attack<'_> {
     /// Attacks, and looks at everything around it.
     async fn watch(&self, bytes: &[u8], neighbour: &Neighbour) -> Seen {
         let held = Held::now();
+        self.around.server.visits();
         let started = Instant::now();
-        let loaded = self.sandbox.load("attack", bytes, &self.grants, &self.limits).await;
-        let (ended, text) = match &loaded {
-            Ok(plugin) => self.call(plugin).await,
-            Err(error) => (ended_at_load(error), error.to_string()),
-        };
+        let (loaded, ended, text) = self.attack(bytes).await;
         let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let serves_not = match &loaded {
-            Ok(plugin) => self.serves_not(plugin).await,
-            Err(_) => None,
+            Some(plugin) => self.serves_not(plugin).await,
+            None => None,
         };
-        let unclean = loaded.as_ref().ok().and_then(unclean);
+        let unclean = loaded.as_ref().and_then(unclean);
         drop(loaded);
-        let neighbour = neighbour.fared(started, AFTER).await;
+        let fared = neighbour.fared(started, AFTER).await;
         let grown = held.grown();
-        let (left_open, changed) = (left_open(held).await, self.folder.changed());
-        Seen { ended, text, unclean, took, grown, left_open, changed, serves_not, neighbour }
+        let mut left_open = settled(held).await;
+        if left_open > 0 {
+            // What a host opens once and keeps is no leak; what it opens each time is.
+            let held = Held::now();
+            drop(self.attack(bytes).await);
+            left_open = settled(held).await;
+        }
+        let (changed, visits) = (self.around.folder.changed(), self.around.server.visits());
+        Seen { ended, text, unclean, took, grown, left_open, changed, visits, serves_not, neighbour: fared }
+    }
+
+    async fn attack(&self, bytes: &[u8]) -> (Option<Plugin>, Ended, String) {
+        match self.sandbox.load("attack", bytes, &self.grants, &self.limits).await {
+            Ok(plugin) => {
+                let (ended, text) = self.call(&plugin).await;
+                (Some(plugin), ended, text)
+            }
+            Err(error) => (None, ended_at_load(&error), error.to_string()),
+        }
     }
 
     /// Calls the node or the tool under attack, if the plugin has them.
@@ -215,7 +242,7 @@ impl Attack<'_> {
 }
 
 /// Descriptors that are open when what goes on in the background had time to end, such as a compiler that is killed.
-async fn left_open(held: Held) -> usize {
+async fn settled(held: Held) -> usize {
     let patience = Instant::now() + BACKGROUND;
     loop {
         match held.left_open() {

@@ -15,12 +15,20 @@ const CONTRACT: &str = include_str!("../../../../wit/plugin/plugin.wit");
 /// The world that a case is made for, without what may be granted.
 const WORLD: &str = include_str!("../../../../tests/attack/frame/world.wit");
 
-/// The bytes that are loaded; the error says what is wrong with the case.
-pub(super) fn encode(run: Run<'_>) -> Result<Vec<u8>, String> {
+/// What a case writes for the port of the server that it is not to reach, which always has as many digits.
+const PORT: &str = "99999";
+
+/// A text of a case with the server's port in its place.
+pub(super) fn with_port(text: &str, port: u16) -> String {
+    text.replace(PORT, &format!("{port:05}"))
+}
+
+/// The bytes that are loaded; the error says what is wrong with the case. `port` is where the server is.
+pub(super) fn encode(run: Run<'_>, port: u16) -> Result<Vec<u8>, String> {
     let case = run.case;
     let text = || repeated(case.body);
     let mut bytes = match case.form {
-        Form::Core => component(&framed(run)?)?,
+        Form::Core => component(&framed(run, port)?)?,
         Form::Whole => wat::parse_str(text()).map_err(|error| error.to_string())?,
         Form::Text => text().into_bytes(),
         Form::Hex => digits(case.body).ok_or("its bytes are not hexadecimal digits")?,
@@ -30,7 +38,7 @@ pub(super) fn encode(run: Run<'_>) -> Result<Vec<u8>, String> {
 }
 
 /// The core module: imports, the frame, whose memory is the first, and the case, which it calls at the place.
-fn framed(run: Run<'_>) -> Result<String, String> {
+fn framed(run: Run<'_>, port: u16) -> Result<String, String> {
     let mut module = String::from("(module\n");
     for name in &run.case.imports {
         let line =
@@ -43,7 +51,7 @@ fn framed(run: Run<'_>) -> Result<String, String> {
         return Err(format!("a core module has no place {}", run.place.name()));
     }
     module += &FRAME.replace(&hook, "");
-    module += &repeated(run.case.body);
+    module += &repeated(&with_port(run.case.body, port));
     module.push_str(")\n");
     Ok(module)
 }

@@ -84,6 +84,8 @@ pub(super) fn findings(run: Run<'_>, seen: &Seen, logged: &Logged, setting: &Set
     found(seen.changed.is_some(), &|| {
         format!("the folder that it may read has changed: {}", seen.changed.as_deref().unwrap_or_default())
     });
+    let may_visit = run.case.grants.is_some_and(|grants| grants.contains("private: true"));
+    found(seen.visits > 0 && !may_visit, &|| format!("it reached a server on this machine, {} times", seen.visits));
     found(seen.serves_not.is_some(), &|| {
         format!("the plugin does not serve its next caller: {}", seen.serves_not.as_deref().unwrap_or_default())
     });

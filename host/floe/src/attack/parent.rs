@@ -13,6 +13,7 @@ use super::child::{Line, Seen};
 use super::corpus::Run;
 use super::judge::Logged;
 use super::neighbour::Fared;
+use super::server::SECRET;
 use crate::cli::AttackArgs;
 use crate::{Error, Exit};
 
@@ -98,7 +99,7 @@ impl<'a> Parent<'a> {
         }
         command.args(["--profile", floe_sandbox::Profile::from(self.args.profile).name()]);
         command.args(self.args.limits.iter().flat_map(|limit| ["--limit", limit]));
-        command.env("FLOE_CACHE", self.folder.path().join("cache")).env("NO_COLOR", "1");
+        command.env("FLOE_CACHE", self.folder.path().join("cache")).env("NO_COLOR", "1").env(SECRET.0, SECRET.1);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         Process::start(&mut command, log)
     }

@@ -1,0 +1,18 @@
+;; tries: to send two headers as one
+;; places: handle
+;; holds: told invalid-input
+;; imports: http.send
+;; grants: { http: [{ scheme: http, host: 127.0.0.1, ports: [99999], methods: [GET, POST], private: true }] }
+;; spec: 26
+
+(func $attack
+  (call $http.send (i32.const 2040) (i32.const 3) (i32.const 2048) (i32.const 23) (i32.const 3000) (i32.const 1)
+    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i64.const 0) (i32.const 1024))
+  ;; It crashes if it got an answer.
+  (if (i32.eqz (i32.load8_u (i32.const 1024))) (then unreachable))
+  (global.set $result (i32.const 1024)))
+(data (i32.const 2040) "GET")
+(data (i32.const 2048) "http://127.0.0.1:99999/")
+(data (i32.const 3000) "\1c\0c\00\00\03\00\00\00\80\0c\00\00\0c\00\00\00")
+(data (i32.const 3100) "x-a")
+(data (i32.const 3200) "b\0d\0ax-evil: 1")

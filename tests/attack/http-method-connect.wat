@@ -1,0 +1,16 @@
+;; tries: to have a tunnel made
+;; places: handle
+;; holds: told denied, told invalid-input
+;; imports: http.send
+;; grants: { http: [{ scheme: http, host: 127.0.0.1, ports: [99999], methods: [GET, POST], private: true }] }
+;; spec: 26
+
+(func $attack
+  (call $http.send (i32.const 3000) (i32.const 7) (i32.const 2048) (i32.const 23) (i32.const 0) (i32.const 0)
+    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i64.const 0) (i32.const 1024))
+  ;; It crashes if it got an answer.
+  (if (i32.eqz (i32.load8_u (i32.const 1024))) (then unreachable))
+  (global.set $result (i32.const 1024)))
+(data (i32.const 2040) "GET")
+(data (i32.const 2048) "http://127.0.0.1:99999/")
+(data (i32.const 3000) "CONNECT")

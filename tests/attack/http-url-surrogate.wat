@@ -1,0 +1,11 @@
+;; tries: to ask at an address with a lone surrogate
+;; places: handle call
+;; holds: fault
+;; imports: http.send
+;; grants: { http: [{ scheme: http, host: "*", ports: [80, 99999] }] }
+;; spec: 17 18
+
+(func $attack
+  (call $http.send (i32.const 352) (i32.const 6) (i32.const 2048) (i32.const 3) (i32.const 0) (i32.const 0)
+    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i64.const 0) (i32.const 1024)))
+(data (i32.const 2048) "\ed\a0\80")

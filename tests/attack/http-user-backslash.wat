@@ -1,0 +1,15 @@
+;; tries: to reach this machine behind a back slash
+;; places: handle
+;; holds: told invalid-input
+;; imports: http.send
+;; grants: { http: [{ scheme: http, host: "*", ports: [80, 99999] }] }
+;; spec: 24
+
+(func $attack
+  (call $http.send (i32.const 2040) (i32.const 3) (i32.const 2048) (i32.const 36) (i32.const 0) (i32.const 0)
+    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i64.const 0) (i32.const 1024))
+  ;; It crashes if it got an answer.
+  (if (i32.eqz (i32.load8_u (i32.const 1024))) (then unreachable))
+  (global.set $result (i32.const 1024)))
+(data (i32.const 2040) "GET")
+(data (i32.const 2048) "http://example.com\5c@127.0.0.1:99999/")

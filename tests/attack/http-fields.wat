@@ -3,6 +3,7 @@
 ;; holds: limit fields, told unavailable, told exhausted
 ;; imports: http.send
 ;; grants: { http: [{ scheme: http, host: 127.0.0.1, ports: [99999], methods: [GET, POST], private: true }] }
+;; with: fields=32KiB
 ;; spec: 13 19
 
 (func $attack

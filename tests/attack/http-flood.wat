@@ -3,6 +3,7 @@
 ;; holds: limit requests
 ;; imports: http.send
 ;; grants: { http: [{ scheme: http, host: 127.0.0.1, ports: [99999], methods: [GET, POST], private: true }] }
+;; with: requests=16
 ;; spec: 19 28
 
 (func $attack

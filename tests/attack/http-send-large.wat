@@ -3,6 +3,7 @@
 ;; holds: limit egress_bytes
 ;; imports: http.send
 ;; grants: { http: [{ scheme: http, host: 127.0.0.1, ports: [99999], methods: [GET, POST], private: true }] }
+;; with: egress_bytes=1MiB
 ;; spec: 13
 
 (func $attack

@@ -4,4 +4,4 @@
 ;; form: whole
 ;; spec: 40 45
 
-(component (import "floe:capability/secrets@0.0.1" (instance)))
+(component (import "floe:capability/secrets@0.1.0" (instance)))

@@ -4,4 +4,4 @@
 ;; form: whole
 ;; spec: 40 46
 
-(component (import "floe:capability/tools@0.0.1" (instance)))
+(component (import "floe:capability/tools@0.1.0" (instance)))

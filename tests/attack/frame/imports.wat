@@ -68,3 +68,4 @@
 (func $file.drop (import "wasi:filesystem/types@0.2.0" "[resource-drop]descriptor") (param i32))
 (func $http.send (import "floe:capability/http@0.1.0" "send") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32))
 (func $secrets.placeholder (import "floe:capability/secrets@0.1.0" "placeholder") (param i32 i32 i32))
+(func $tools.call (import "floe:capability/tools@0.1.0" "call") (param i32 i32 i32 i32 i32))

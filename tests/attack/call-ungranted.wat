@@ -1,0 +1,12 @@
+;; tries: to call tools without a grant
+;; places: handle
+;; holds: refused not-granted
+;; imports: tools.call
+;; spec: 40 46
+
+(func $attack
+  ;; Until it is refused; the refusal is what it fails with.
+  (loop $next
+    (call $tools.call (i32.const 2048) (i32.const 6) (i32.const 362) (i32.const 2) (i32.const 1024))
+    (br_if $next (i32.eqz (i32.load8_u (i32.const 1024)))))
+  (global.set $result (i32.const 1024)))

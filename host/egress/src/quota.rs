@@ -61,10 +61,10 @@ struct Names {
 const CALL: Names =
     Names { requests: "requests", connections: "http_connections", bytes_out: "egress_bytes", bytes_in: "http_in" };
 const TENANT: Names = Names {
-    requests: "tenant requests",
-    connections: "tenant http_connections",
-    bytes_out: "tenant egress_bytes",
-    bytes_in: "tenant http_in",
+    requests: "network.requests",
+    connections: "network.connections",
+    bytes_out: "network.egress",
+    bytes_in: "network.ingress",
 };
 
 impl Quota {

@@ -39,7 +39,7 @@ pub use problem::{Problem, ProblemJson, Problems, Texts};
 pub use route::{Route, RouteField, RouteNode, RuleConfig};
 pub use routes::{MAX_ROUTES_BYTES, RECHECK};
 pub use subflow::{MAX_SUBFLOWS, SubflowNode};
-pub use tenants::{RateConfig, TenantConfig, TenantsFile};
+pub use tenants::{NetworkConfig, RateConfig, TenantConfig, TenantsFile};
 pub use tree::{Origin, Span, Step};
 pub use types::{Budget, DiscardNode, Edge, FlowFile, LongEdge, MapNode, Node, OneOrMany, Plugin, RunNode};
 pub use units::{Bytes, Count, Moment, Time, parse_bytes, parse_time};

@@ -161,6 +161,29 @@ fn a_tenant_reaches_no_more_than_its_ceiling() {
     assert_eq!(server.heads().len(), 1);
 }
 
+/// What all calls of a tenant may have of the network together.
+#[test]
+fn a_tenants_calls_share_what_it_has_of_the_network() {
+    let server = Server::start();
+    let dir = folder(&grants(&server, "env: KEY"));
+    let tenants = dir.path().join("tenants.yaml");
+    let asked = serde_json::from_str::<Value>(&wanted(&server, "/v1/x")).unwrap();
+    let line = |tenant: &str| format!("{}\n", serde_json::json!({ "payload": asked, "headers": { "tenant": tenant } }));
+    let lines = [line("acme"), line("acme"), line("corp")].concat();
+    for (limit, says) in [
+        ("requests: 1", "limit `network.requests` reached: used 2 of 1; raise it with `tenants.acme.network.requests`"),
+        ("connections: 0", "limit `network.connections` reached: used 1 of 0; raise it with `tenants.acme.network.connections`"),
+    ] {
+        fs::write(&tenants, format!("floe: 1\ntenants:\n  acme: {{ network: {{ {limit} }} }}\nothers: {{}}\n")).unwrap();
+        let args =
+            ["--envelope", "--tenants", tenants.to_str().unwrap(), "--in-flight", "1", "--set", "nodes.n.policy.retries=0"];
+        let (code, output, errors) = run_with(dir.path(), &lines, &[("KEY", VALUE)], &args);
+        assert_eq!(code, Some(1), "{output}{errors}");
+        assert!(output.contains(says), "{says}: {output}");
+        assert!(output.lines().any(|line| line.contains("\"line\":3") && line.contains("\"status\":200")), "{output}");
+    }
+}
+
 #[test]
 fn wrong_grants_are_said_with_their_places() {
     let server = Server::start();

@@ -242,6 +242,7 @@ impl Sandbox {
             directories: Directories::open(&grants.files, &format!("plugins.{name}.grants.files"))?,
             secret: self.secret,
             network: Arc::clone(&self.core.network),
+            egress: None,
             within: None,
         })
     }

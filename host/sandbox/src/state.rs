@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use floe_egress::Quota;
 use floe_egress::Session;
 use floe_egress::scrub::Scrubber;
 use floe_flow::{Amounts, Call, Context, Failure, FailureKind, Message, Output, Resource, StateStore};
@@ -13,6 +14,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::clocks::WasiClocksCtxView;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::engine::TICK;
 use crate::host::clocks::{Clocks, Polling, Time};
 use crate::host::files::Directories;
 use crate::host::random::{Random, Secret};
@@ -24,6 +26,7 @@ use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::network::Network;
 use crate::tape::Answers;
+use crate::tenants::MINUTE;
 
 /// A plugin's name, limits and rights, and what these give it, shared by its instances.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(crate) struct Identity {
     /// What randomness follows from.
     pub(crate) secret: Secret,
     pub(crate) network: Arc<Network>,
+    /// What all calls of a tenant may have of the network together.
+    pub(crate) egress: Option<Arc<Quota>>,
     /// Whose ceiling lowered them; none: nobody's.
     pub(crate) within: Option<Within>,
 }
@@ -69,6 +74,13 @@ impl Identity {
             return (format!("budget.{name}"), format!("`budget.{name}`"));
         }
         (name.to_owned(), self.line(name))
+    }
+
+    /// The failure for what a tenant's calls may have of the network together: of `network.connections` at once, of all else a minute.
+    pub(crate) fn over_network(&self, limit: &str, used: u64, max: u64) -> Failure {
+        let tenant = self.within.as_ref().map_or("", |within| &within.tenant);
+        let failure = Failure::limit(FailureKind::Busy, limit, used, max, &format!("`tenants.{tenant}.{limit}`"));
+        Failure { retry_after: Some(if limit == "network.connections" { TICK } else { MINUTE }), ..failure }
     }
 
     /// The line that sets the limit: of the flow file, or of the file of tenants.

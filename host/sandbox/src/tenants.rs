@@ -6,8 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use floe_egress::{Maxima, Quota};
 use floe_flow::{Bucket, Failure, FailureKind};
+
+use tokio::time::Instant;
 
 use crate::engine::TICK;
 use crate::host::files::Directories;
@@ -37,14 +41,19 @@ pub struct Ceiling {
     pub fuel: Option<NonZeroU64>,
     /// Instances at once, each memory counted; none: as many as there is room for.
     pub instances: Option<u32>,
+    /// Of the network: connections at once, requests and bytes a minute; none: what each call may have.
+    pub network: Option<Maxima>,
 }
 
 impl Ceiling {
     /// Nothing is lower than without it.
     pub fn none() -> Self {
-        Self { limits: Limits::unlimited(), grants: None, plugins: None, fuel: None, instances: None }
+        Self { limits: Limits::unlimited(), grants: None, plugins: None, fuel: None, instances: None, network: None }
     }
 }
+
+/// For how long what a tenant uses of the network is counted.
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// What tenants use, counted by their names.
 #[derive(Debug)]
@@ -63,6 +72,8 @@ pub(crate) struct Tenant {
     ceiling: Ceiling,
     fuel: Option<Mutex<Bucket>>,
     instances: AtomicU32,
+    /// What its calls have used of the network, since when.
+    network: Option<(Arc<Quota>, Mutex<Instant>)>,
     /// What plugins are for this tenant, by their names and digests.
     plugins: Mutex<BTreeMap<(String, String), Arc<Identity>>>,
 }
@@ -97,6 +108,7 @@ impl Registry {
             ceiling: ceiling.clone(),
             fuel: ceiling.fuel.map(|fuel| Mutex::new(Bucket::new(fuel))),
             instances: AtomicU32::new(0),
+            network: ceiling.network.map(|max| (Quota::of_tenant(max), Mutex::new(Instant::now()))),
             plugins: Mutex::default(),
         });
         known.insert(Arc::clone(name), Arc::clone(&tenant));
@@ -135,6 +147,7 @@ impl Tenant {
             directories,
             secret: plugin.secret,
             network: Arc::clone(&plugin.network),
+            egress: self.network.as_ref().map(|(quota, _)| Arc::clone(quota)),
             within: Some(within),
         });
         plugins.insert(key, Arc::clone(&identity));
@@ -147,6 +160,13 @@ impl Tenant {
 
     /// Whether it has computation left for this minute.
     pub(crate) fn check_rate(&self) -> Result<(), Failure> {
+        if let Some((quota, since)) = &self.network {
+            let mut since = since.lock().unwrap_or_else(PoisonError::into_inner);
+            if since.elapsed() >= MINUTE {
+                *since = Instant::now();
+                quota.refill();
+            }
+        }
         let Some(fuel) = &self.fuel else { return Ok(()) };
         let Some(retry_after) = fuel.lock().unwrap_or_else(PoisonError::into_inner).wait() else { return Ok(()) };
         let (name, max) = (&self.name, self.ceiling.fuel.map_or(0, NonZeroU64::get));

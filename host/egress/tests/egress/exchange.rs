@@ -152,7 +152,7 @@ async fn requests_and_bytes_are_bounded() {
     for _ in 0..2 {
         assert_eq!(text(client.send(&session, get(&server.url("/"))).await.unwrap()).await.unwrap().len(), 10);
     }
-    reached(client.send(&session, get(&server.url("/"))).await.unwrap_err(), "tenant requests", 3);
+    reached(client.send(&session, get(&server.url("/"))).await.unwrap_err(), "network.requests", 3);
     session.quotas[1].refill();
     assert!(client.send(&session, get(&server.url("/"))).await.is_ok());
     assert_eq!(session.quotas[0].used().requests, 4, "the call's own count goes on");
@@ -165,7 +165,7 @@ async fn requests_and_bytes_are_bounded() {
 
     let session = limited(Maxima { bytes_in: 2000, ..MAXIMA });
     let response = client.send(&session, get(&server.url("/large"))).await.unwrap();
-    reached(text(response).await.unwrap_err(), "tenant http_in", 2001);
+    reached(text(response).await.unwrap_err(), "network.ingress", 2001);
     let Used { requests, bytes_out, bytes_in } = session.quotas[0].used();
     assert!(requests == 1 && bytes_out > 50 && bytes_in > 2000, "{requests} {bytes_out} {bytes_in}");
 }

@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use floe_egress::Maxima;
 use floe_flow::{Quota, Quotas};
 use floe_sandbox::{Ceiling, Limits, Tenants};
 use schemars::JsonSchema;
@@ -16,7 +17,7 @@ use super::named::Named;
 use super::problem::{Problem, Problems, Texts};
 use super::read_text;
 use super::tree::{Step, Tree};
-use super::units::Count;
+use super::units::{Bytes, Count};
 use crate::Error;
 
 /// What tenants may have at most. A call has what its plugin asks for, as far as the flow file grants it and this file lets it.
@@ -51,6 +52,8 @@ pub struct TenantConfig {
     pub rate: RateConfig,
     /// Instances of plugins at once, each memory counted.
     pub instances: Option<u32>,
+    /// What all its calls may have of the network together.
+    pub network: Option<NetworkConfig>,
     /// The plugins that may work for it, by `sha256:…` of their bytes (`floe plugin inspect`); without it, all.
     pub plugins: Option<Vec<String>>,
     /// Limits of one call, where they are lower than the plugin's.
@@ -68,6 +71,31 @@ pub struct RateConfig {
     pub requests: Option<NonZeroU64>,
     /// Units of guest computation a minute; when they are used, calls are `busy` until there are some again.
     pub fuel: Option<Count>,
+}
+
+/// What all calls of a tenant may have of the network together; what is not given is as each call may have it.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Connections at once.
+    pub connections: Option<u32>,
+    /// Requests a minute.
+    pub requests: Option<Count>,
+    /// Bytes sent a minute.
+    pub egress: Option<Bytes>,
+    /// Bytes received a minute.
+    pub ingress: Option<Bytes>,
+}
+
+impl NetworkConfig {
+    fn maxima(&self) -> Maxima {
+        Maxima {
+            connections: self.connections.map_or(u64::MAX, u64::from),
+            requests: self.requests.map_or(u64::MAX, |count| count.0),
+            bytes_out: self.egress.map_or(u64::MAX, |bytes| bytes.0),
+            bytes_in: self.ingress.map_or(u64::MAX, |bytes| bytes.0),
+        }
+    }
 }
 
 impl TenantsFile {
@@ -150,6 +178,7 @@ impl TenantsFile {
             // Without any, nothing could be computed: one unit says that as well.
             fuel: config.rate.fuel.map(|fuel| NonZeroU64::new(fuel.0).unwrap_or(NonZeroU64::MIN)),
             instances: config.instances,
+            network: config.network.as_ref().map(NetworkConfig::maxima),
         }
     }
 

@@ -133,10 +133,11 @@ impl State {
                 first_byte: limits.http_time,
                 time: limits.http_time,
             },
-            quotas: vec![Quota::of_call(maxima)],
+            quotas: [Quota::of_call(maxima)].into_iter().chain(self.plugin.egress.clone()).collect(),
             deadline: Some(deadline),
         });
-        session.quotas.iter().for_each(|quota| quota.limit(maxima));
+        // The first is the call's own.
+        session.quotas.iter().take(1).for_each(|quota| quota.limit(maxima));
         Ok(session.clone())
     }
 
@@ -197,6 +198,7 @@ pub(crate) fn failure(error: &Error, plugin: &Identity, given: &Amounts) -> Fail
         Error::Limit { limit, used, max } if limit.starts_with("http_") || *limit == "fields" => {
             plugin.limit(FailureKind::Exhausted, limit, *used, *max)
         }
+        Error::Limit { limit, used, max } if limit.starts_with("network.") => plugin.over_network(limit, *used, *max),
         Error::Limit { .. } => Failure::new(FailureKind::Exhausted, format!("{error}; this is fixed")),
         Error::TimedOut { limit, .. } => {
             Failure::new(FailureKind::TimedOut, format!("{error}; raise it with {}", plugin.line(limit)))

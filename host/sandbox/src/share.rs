@@ -181,12 +181,12 @@ mod tests {
     async fn most_at_once(threads: usize, tenants: &[(&str, usize)], stay: bool) -> Vec<usize> {
         let shared = Threads::new(threads);
         let staying: Vec<_> = tenants.iter().filter(|_| stay).map(|(tenant, _)| shared.enter(&Arc::from(*tenant))).collect();
-        let mut guests = Vec::new();
+        let mut guests = tokio::task::JoinSet::new();
         let counts: Vec<Arc<[AtomicUsize; 2]>> = tenants.iter().map(|_| Arc::default()).collect();
         for ((tenant, calls), count) in tenants.iter().zip(&counts) {
             for _ in 0..*calls {
                 let (turns, count) = (shared.enter(&Arc::from(*tenant)), Arc::clone(count));
-                guests.push(tokio::spawn(async move {
+                guests.spawn(async move {
                     for turn in 0..200 {
                         let mut polled = false;
                         poll_fn(|cx| {
@@ -207,13 +207,12 @@ mod tests {
                         })
                         .await;
                     }
-                }));
+                });
             }
         }
-        for guest in guests {
-            // Nobody waits for ever.
-            tokio::time::timeout(std::time::Duration::from_secs(60), guest).await.expect("it hangs").expect("no guest panics");
-        }
+        // Nobody waits for ever.
+        let all = async { while guests.join_next().await.is_some_and(|guest| guest.is_ok()) {} };
+        tokio::time::timeout(std::time::Duration::from_secs(60), all).await.expect("it hangs");
         drop(staying);
         assert_eq!(shared.present.load(Ordering::SeqCst), 0);
         counts.iter().map(|count| count[1].load(Ordering::SeqCst)).collect()

@@ -79,7 +79,10 @@ fn classify_v6(address: Ipv6Addr) -> Class {
     let segments = address.segments();
     let embedded = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match segments {
-        [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254] => Class::Link,
+        // Metadata services of clouds.
+        [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254] | [0xfd20, 0x00ce, ..] | [0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe] => {
+            Class::Link
+        }
         [first, ..] if first & 0xffc0 == 0xfe80 => Class::Link,
         [0, 0, 0, 0, 0, 0, 0, 1] => Class::Private,
         // Unique local, and the site-local ones that came before.

@@ -43,9 +43,9 @@ pub(crate) fn ask_uncompressed(headers: &mut HeaderMap) {
 /// Refuses an answer that cannot be read: secrets could be in it.
 pub(crate) fn check_uncompressed(headers: &HeaderMap) -> Result<(), Error> {
     let is_plain = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
-    if let Some(value) = headers.get_all(CONTENT_ENCODING).iter().find(|value| !is_plain(value)) {
-        let value = shown(&String::from_utf8_lossy(value.as_bytes()));
-        return Err(Error::Broken(format!("the answer has the content-encoding `{value}`, though it was asked for without")));
+    // Which one is not said: it is the server's text, and a secret may be echoed in it.
+    if headers.get_all(CONTENT_ENCODING).iter().any(|value| !is_plain(value)) {
+        return Err(Error::Broken("the answer has a content-encoding, though it was asked for without".to_owned()));
     }
     let is_chunked = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
     if headers.get_all(TRANSFER_ENCODING).iter().any(|value| !is_chunked(value)) {

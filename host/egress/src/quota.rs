@@ -131,12 +131,9 @@ impl Quota {
 }
 
 fn add(counter: &AtomicU64, count: u64, max: u64, limit: &'static str) -> Result<(), Error> {
-    let used = counter.fetch_add(count, Ordering::Relaxed).saturating_add(count);
-    if used <= max {
-        return Ok(());
-    }
-    counter.fetch_sub(count, Ordering::Relaxed);
-    Err(Error::Limit { limit, used, max })
+    let fits = |used: u64| used.checked_add(count).filter(|used| *used <= max);
+    let refused = |used: u64| Error::Limit { limit, used: used.saturating_add(count), max };
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map(drop).map_err(refused)
 }
 
 /// A place that comes free when this is dropped.

@@ -155,3 +155,24 @@ fn mistakes_in_the_file_have_their_places() {
         assert!(errors.contains(says), "{text}: {errors}");
     }
 }
+
+/// Two plugins of one name and code, in a flow and in its subflow, have each its own rights for a tenant.
+#[test]
+fn a_plugin_of_the_same_name_elsewhere_has_its_own_rights() {
+    let dir = folder("asks/ask", "floe: 1\ntenants:\n  acme: {}\n");
+    let dir = dir.path();
+    let flow = fs::read_to_string(dir.join("flow.yaml")).unwrap();
+    let flow = flow.replace("  inner: inner.yaml\n", "  inner: inner.yaml\n  sub: sub.yaml\n") + "  s: { subflow: sub }\n";
+    fs::write(dir.join("flow.yaml"), flow).unwrap();
+    let sub = format!(
+        "floe: 1\nname: sub\nplugins:\n  asks: {{ source: {CALLS_SUBFLOW}, grants: {{ subflow: [] }} }}\nnodes:\n  n: {{ run: asks/ask }}\n"
+    );
+    fs::write(dir.join("sub.yaml"), sub).unwrap();
+    let line = json!({ "payload": [["inner", 1]], "headers": { "tenant": "acme" } }).to_string() + "\n";
+    fs::write(dir.join("in.jsonl"), line.repeat(3)).unwrap();
+    let args = ["run", ".", "--input", "in.jsonl", "--envelope", "--tenants", "tenants.yaml", "--in-flight", "1"];
+    let (code, out, errors) = floe(dir, &args);
+    assert_eq!(code, Some(1), "{out}{errors}");
+    let why = "the subflow `inner` is not granted; add it to `plugins.asks.grants.subflow`";
+    assert_eq!(out.matches(why).count(), 3, "{out}");
+}

@@ -213,6 +213,12 @@ impl Account {
         lock(&self.books).used
     }
 
+    /// What has been booked, and what calls that run now may still use: for whoever cuts them off and does not learn what they used.
+    pub fn committed(&self) -> Amounts {
+        let books = lock(&self.books);
+        books.used.plus(books.held)
+    }
+
     /// The line of the configuration that raises a limit.
     pub fn line(&self, resource: Resource) -> String {
         format!("`{}.{}`", self.whose, resource.name())

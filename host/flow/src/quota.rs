@@ -85,7 +85,8 @@ impl Bucket {
         self.since = now;
     }
 
-    fn is_full(&mut self) -> bool {
+    /// Whether nothing was taken out that has not come in again.
+    pub fn is_full(&mut self) -> bool {
         self.fill();
         self.level == i128::from(self.per_minute) * PARTS
     }
@@ -97,14 +98,20 @@ pub(crate) struct Rates(Mutex<BTreeMap<Arc<str>, Bucket>>);
 
 /// Tenants that are counted at once before those are forgotten who have asked for nothing in a while.
 const MANY: usize = 1000;
+/// Tenants that are counted at all: names may come from requests, and a flood of them is not to take memory without end.
+const MOST: usize = 100_000;
 
 impl Rates {
     /// Counts one request, unless it is one too many.
     pub(crate) fn admit(&self, tenant: &Arc<str>, requests: Option<NonZeroU64>) -> Result<(), Error> {
         let Some(per_minute) = requests else { return Ok(()) };
         let mut buckets = lock(&self.0);
-        if buckets.len() >= MANY {
+        if buckets.len() >= MANY && !buckets.contains_key(tenant) {
             buckets.retain(|_, bucket| !bucket.is_full());
+            if buckets.len() >= MOST {
+                let retry_after = MINUTE;
+                return Err(Error::RateLimited { tenant: Arc::clone(tenant), max: per_minute.get(), retry_after });
+            }
         }
         let bucket = buckets.entry(Arc::clone(tenant)).or_insert_with(|| Bucket::new(per_minute));
         match bucket.wait() {

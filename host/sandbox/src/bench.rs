@@ -79,7 +79,7 @@ impl Raw {
     async fn instance(&self) -> wasmtime::Result<(Store<Bare>, node::Guest)> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(self.limits.resources)?);
-        let random = Random::new(&Secret::new([0; 32]), ["", "", ""], self.limits.random);
+        let random = Random::new(&Secret::new([0; 32]), ["", "", "", ""], self.limits.random);
         let mut store =
             Store::new(&self.engine, Bare { limiter: Limiter::new(&self.limits, self.limits.memory), table, wasi: None, random });
         store.limiter(|bare| &mut bare.limiter);

@@ -155,7 +155,7 @@ impl Function {
     async fn run_for(&self, caller: &Caller, call: Call) -> Result<Report, Failure> {
         let identity = &caller.identity;
         let (ctx, message, attempt) = (call.ctx.clone(), Arc::clone(&call.message), call.attempt);
-        let (amounts, hold) = take(identity, &call).await;
+        let (amounts, hold) = take(identity, &call).await?;
         let (given, deadline) = give(identity, &call, amounts[Resource::Fuel]);
         let id = message.id.to_string();
         let parent = message.parent.map(|parent| parent.to_string());
@@ -197,7 +197,9 @@ impl Function {
         report.receipt.cpu = cpu;
         let (mut store, hold) = live.done();
         report.hold = hold;
-        if let Some(guest) = kept.filter(|_| calls + 1 < self.reuse && !fresh) {
+        // Exchanges over HTTP end with their call: what is left of them in the instance goes with it.
+        let over = calls + 1 >= self.reuse || fresh || store.data().has_exchanged();
+        if let Some(guest) = kept.filter(|_| !over) {
             // A waiting instance keeps nothing of the trace that it served.
             (store.data_mut().call.ctx, store.data_mut().call.message) = (None, None);
             self.pool.put(Arc::clone(&ctx.origin().tenant), store, guest, calls + 1, places);
@@ -295,14 +297,17 @@ struct Caller {
 }
 
 /// Takes what the call may use of its trace's budget: as much as the plugin's limits say, or less.
-async fn take(identity: &Identity, call: &Call) -> (Amounts, Option<Box<Hold>>) {
+/// The error: others of its trace have held the rest for as long as it may take in all.
+async fn take(identity: &Identity, call: &Call) -> Result<(Amounts, Option<Box<Hold>>), Failure> {
     let mut amounts = identity.limits.amounts();
     if let Taping::Play(tape) = &call.taping {
         // It is told what it was told.
         amounts[Resource::Fuel] = tape.fuel;
-        return (amounts, None);
+        return Ok((amounts, None));
     }
-    call.ctx.hold(amounts).await
+    let (given, deadline) = give(identity, call, 0);
+    let held = tokio::time::timeout_at(deadline, call.ctx.hold(amounts)).await;
+    held.map_err(|_| trap::out_of_time(identity, given))
 }
 
 /// How long it may take: as long as the plugin's limits say, or less where the attempt has less.
@@ -375,8 +380,10 @@ impl Live {
     /// What the guest itself has computed counts for its tenant; what it had done by others, they have counted.
     fn count(&mut self) {
         if let Some(tenant) = self.tenant.take() {
-            let all = self.usage()[Resource::Fuel];
-            tenant.computed(all.saturating_sub(self.store().data().call.children.used[Resource::Fuel]));
+            let fuel = self.fuel;
+            let store = self.store();
+            let spent = fuel.saturating_sub(store.get_fuel().expect("the engine counts fuel"));
+            tenant.computed(spent.saturating_sub(store.data().call.children.used[Resource::Fuel]));
         }
     }
 

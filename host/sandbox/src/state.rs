@@ -227,6 +227,11 @@ impl State {
         self.call = call;
     }
 
+    /// Whether the call has spoken to others by `wasi:http`, whose requests and answers stand in the store's table.
+    pub(crate) fn has_exchanged(&self) -> bool {
+        self.http.is_some()
+    }
+
     /// What takes the values of the plugin's secrets out of texts; none if it has no secrets.
     pub(crate) fn scrubber(&self) -> Option<&Scrubber> {
         self.plugin.grants.secrets.scrubber().map(Arc::as_ref)
@@ -289,7 +294,7 @@ impl State {
         }
         // What others used was taken from the store's fuel.
         usage[Resource::Fuel] = fuel;
-        self.call.children.running.iter().fold(usage, |usage, allowance| usage.plus(allowance.used()))
+        self.call.children.running.iter().fold(usage, |usage, allowance| usage.plus(allowance.committed()))
     }
 
     /// Counts a call of a capability that has no failures to answer with; the error ends a guest that describes itself.
@@ -314,9 +319,12 @@ impl State {
             let max = plugin.limits.random;
             Box::new(match (&call.ctx, &call.message) {
                 (Some(ctx), Some(message)) => {
-                    Random::new(&plugin.secret, [&ctx.origin().trace, &message.id.to_string(), ctx.node()], max)
+                    // With the tenant: whoever uses a trace's id again foresees nothing of another's.
+                    let (origin, id) = (ctx.origin(), message.id.to_string());
+                    let seed = [&*origin.tenant, &*origin.trace, &id, ctx.node()];
+                    Random::new(&plugin.secret, seed, max)
                 }
-                _ => Random::new(&Secret::new([0; 32]), ["describe", "", ""], max),
+                _ => Random::new(&Secret::new([0; 32]), ["describe", "", "", ""], max),
             })
         })
     }

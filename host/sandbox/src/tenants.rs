@@ -65,6 +65,9 @@ pub(crate) struct Registry {
 /// Tenants without a ceiling of their own that are remembered; more, and those go that have nothing under way.
 const MANY: usize = 1000;
 
+/// Tenants that are remembered at all; whoever comes then has to wait until others have filled up again.
+const MOST: usize = 100_000;
+
 /// A tenant with its ceiling and what it uses of it.
 #[derive(Debug)]
 pub(crate) struct Tenant {
@@ -74,8 +77,8 @@ pub(crate) struct Tenant {
     instances: AtomicU32,
     /// What its calls have used of the network, since when.
     network: Option<(Arc<Quota>, Mutex<Instant>)>,
-    /// What plugins are for this tenant, by their names and digests.
-    plugins: Mutex<BTreeMap<(String, String), Arc<Identity>>>,
+    /// What plugins are for this tenant, each as it was loaded with what it is here: two may have one name and code and other rights.
+    plugins: Mutex<Vec<(Arc<Identity>, Arc<Identity>)>>,
 }
 
 /// Places for an instance that a tenant has taken of its share.
@@ -101,7 +104,13 @@ impl Registry {
             return Err(Failure::new(FailureKind::Denied, why));
         };
         if known.len() >= MANY {
-            known.retain(|name, tenant| Arc::strong_count(tenant) > 1 || self.given.tenants.contains_key(name));
+            known.retain(|name, tenant| {
+                Arc::strong_count(tenant) > 1 || self.given.tenants.contains_key(name) || !tenant.owes_nothing()
+            });
+        }
+        if known.len() >= MOST {
+            let message = format!("rate_limited: {MOST} tenants have something under way or used up; come back later");
+            return Err(Failure { retry_after: Some(MINUTE), ..Failure::new(FailureKind::Busy, message) });
         }
         let tenant = Arc::new(Tenant {
             name: Arc::clone(name),
@@ -119,11 +128,12 @@ impl Registry {
 impl Tenant {
     /// What the plugin is for this tenant: with its own rights and limits where the ceiling is not lower.
     pub(crate) fn plugin(&self, plugin: &Arc<Identity>, digest: &str) -> Result<Arc<Identity>, Failure> {
-        let key = (plugin.name.clone(), digest.to_owned());
         let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(identity) = plugins.get(&key) {
+        if let Some((_, identity)) = plugins.iter().find(|(loaded, _)| Arc::ptr_eq(loaded, plugin)) {
             return Ok(Arc::clone(identity));
         }
+        // Of those that are loaded no more, nobody else holds anything.
+        plugins.retain(|(loaded, _)| Arc::strong_count(loaded) > 1);
         let name = &self.name;
         if self.ceiling.plugins.as_ref().is_some_and(|allowed| !allowed.contains(digest)) {
             let plugin = &plugin.name;
@@ -150,8 +160,15 @@ impl Tenant {
             egress: self.network.as_ref().map(|(quota, _)| Arc::clone(quota)),
             within: Some(within),
         });
-        plugins.insert(key, Arc::clone(&identity));
+        plugins.push((Arc::clone(plugin), Arc::clone(&identity)));
         Ok(identity)
+    }
+
+    /// Nothing is lost if it is forgotten: what it has used is there again.
+    fn owes_nothing(&self) -> bool {
+        let full = |bucket: &Mutex<Bucket>| bucket.lock().unwrap_or_else(PoisonError::into_inner).is_full();
+        let over = |since: &Mutex<Instant>| since.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= MINUTE;
+        self.fuel.as_ref().is_none_or(full) && self.network.as_ref().is_none_or(|(_, since)| over(since))
     }
 
     pub(crate) fn name(&self) -> &str {

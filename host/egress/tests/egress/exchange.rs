@@ -118,7 +118,7 @@ async fn a_body_has_the_length_that_was_said() {
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_is_refused() {
     let table: [(&[u8], &str); 6] = [
-        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nhi", "content-encoding `gzip`"),
+        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nhi", "has a content-encoding"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "transfer-encoding other than"),
         (b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", "another protocol"),
         (b"SSH-2.0-OpenSSH\r\n", "broke off"),

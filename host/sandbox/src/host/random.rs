@@ -75,7 +75,7 @@ impl fmt::Debug for Secret {
 
 impl Random {
     /// A stream that follows from the secret and `seed`; one request gets at most `max` bytes.
-    pub(crate) fn new(secret: &Secret, seed: [&str; 3], max: u64) -> Self {
+    pub(crate) fn new(secret: &Secret, seed: [&str; 4], max: u64) -> Self {
         let mut mac = Hmac::<Sha256>::new_from_slice(&secret.0).expect("HMAC takes keys of any length");
         for part in seed {
             // With its length, so that `ab`, `c` and `a`, `bc` differ.
@@ -152,17 +152,21 @@ mod tests {
     #[test]
     fn numbers_follow_from_the_call_and_are_limited() {
         let draw = |secret: u8, seed| Random::new(&Secret::new([secret; 32]), seed, 100).bytes(100).unwrap();
-        assert_eq!(draw(1, ["trace", "id", "node"]), draw(1, ["trace", "id", "node"]));
-        assert_ne!(draw(1, ["trace", "id", "node"]), draw(2, ["trace", "id", "node"]), "not without the secret");
-        assert_ne!(draw(1, ["trace", "id", "node"]), draw(1, ["trace", "id", "other"]));
-        assert_ne!(draw(1, ["ab", "c", "d"]), draw(1, ["a", "bc", "d"]));
-        let error = Random::new(&Secret::new([0; 32]), ["", "", ""], 100).bytes(101).unwrap_err();
+        assert_eq!(draw(1, ["tenant", "trace", "id", "node"]), draw(1, ["tenant", "trace", "id", "node"]));
+        assert_ne!(
+            draw(1, ["tenant", "trace", "id", "node"]),
+            draw(2, ["tenant", "trace", "id", "node"]),
+            "not without the secret"
+        );
+        assert_ne!(draw(1, ["tenant", "trace", "id", "node"]), draw(1, ["other", "trace", "id", "node"]));
+        assert_ne!(draw(1, ["ab", "c", "d", ""]), draw(1, ["a", "bc", "d", ""]));
+        let error = Random::new(&Secret::new([0; 32]), ["", "", "", ""], 100).bytes(101).unwrap_err();
         assert_eq!(error.downcast_ref::<Reached>().map(|reached| reached.limit), Some("random"));
     }
 
     #[test]
     fn no_number_comes_twice() {
-        let mut random = Random::new(&Secret::new([7; 32]), ["trace", "id", "node"], 0);
+        let mut random = Random::new(&Secret::new([7; 32]), ["tenant", "trace", "id", "node"], 0);
         let mut numbers: Vec<u64> = (0..10_000).map(|_| random.next()).collect();
         let ones: u32 = numbers.iter().map(|number| number.count_ones()).sum();
         assert!((310_000..330_000).contains(&ones), "{ones} of 640 000 bits are set");

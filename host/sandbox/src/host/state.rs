@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use floe_flow::journal::JournalError;
 use floe_flow::state::{Entry, MAX_STATE_KEY, MAX_STATE_KEYS, MAX_STATE_LISTED, MAX_STATE_VALUE, Owner, Place, Put, Written};
-use floe_flow::{Failure, FailureKind, Origin};
+use floe_flow::{Failure, FailureKind, Origin, Payload};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
 use crate::bindings::floe::plugin::types;
 use crate::convert::{self, Wrong};
+use crate::scrubbed;
 use crate::state::State;
 use crate::tape::Said;
 
@@ -122,7 +123,7 @@ impl State {
         self.host_call()?;
         self.call.bytes_out += (key.len() + value.len()) as u64;
         let space = self.space(scope).and_then(|space| check_key(key).map(|()| space));
-        let ((place, max_bytes), value) = match space.and_then(|space| Ok((space, check_value(value)?))) {
+        let ((place, max_bytes), value) = match space.and_then(|space| Ok((space, self.scrubbed(check_value(value)?)))) {
             Ok(wanted) => wanted,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -134,6 +135,13 @@ impl State {
         let said = Said::from(written.and_then(|written| self.written(written, max_bytes)));
         self.call.answers.keep(name, &said);
         Ok(said.into())
+    }
+
+    /// Without the values of the plugin's secrets.
+    fn scrubbed(&self, value: Arc<str>) -> Arc<str> {
+        let Some(scrubber) = self.scrubber() else { return value };
+        let payload = Payload::parse(&*value).expect("a value is checked before");
+        scrubbed::payload(payload, scrubber).text().into()
     }
 
     async fn state_delete(&mut self, scope: Scope, key: &str) -> wasmtime::Result<Result<bool, Failure>> {

@@ -9,6 +9,7 @@ use wasmtime::component::Linker;
 use crate::bindings::floe::plugin::types;
 use crate::convert::{self, Wrong};
 use crate::interface::Grants;
+use crate::scrubbed;
 use crate::state::State;
 use crate::tape::Said;
 use crate::text::plain;
@@ -128,6 +129,10 @@ impl State {
         self.spend(Resource::Calls)?;
         self.call.bytes_out += arguments.len() as u64;
         let arguments = convert::payload(arguments).map_err(|Wrong(what)| Failure::new(FailureKind::InvalidInput, what))?;
+        let arguments = match self.scrubber() {
+            Some(scrubber) => scrubbed::payload(arguments, scrubber),
+            None => arguments,
+        };
         let number = self.call.children.number();
         Ok(Wanted { ctx, tool, arguments, number })
     }

@@ -58,7 +58,8 @@ impl WasiHttpView for State {
         }
         // Those that it called since may have used some of what it had.
         let maxima = self.maxima();
-        self.call.session.iter().flat_map(|session| &session.quotas).for_each(|quota| quota.limit(maxima));
+        // The first is the call's own, the other its tenant's.
+        self.call.session.iter().filter_map(|session| session.quotas.first()).for_each(|quota| quota.limit(maxima));
         let http = self.http.as_mut().expect("it was made above");
         WasiHttpCtxView { hooks: &mut http.hooks, table: &mut self.table, ctx: &mut http.ctx }
     }

@@ -211,6 +211,15 @@ pub(crate) fn admit(inspection: &Inspection, plugin: &str, grants: &Grants) -> R
     }
 }
 
+/// As [`admit`], but whatever this host serves is as good as granted: it is denied when it is used.
+pub(crate) fn admit_to_learn(inspection: &Inspection, plugin: &str, grants: &Grants) -> Result<(), Error> {
+    check_contract(inspection)?;
+    match inspection.imports.questionable().find(|import| !is_served(import)) {
+        Some(import) => Err(refuse(import, plugin, grants)),
+        None => check_exports(inspection),
+    }
+}
+
 /// Refuses another contract, and a component without a node or tool, whatever else it imports.
 pub(crate) fn admit_to_describe(inspection: &Inspection) -> Result<(), Error> {
     check_contract(inspection)?;

@@ -24,8 +24,9 @@ use crate::engine::{
 use crate::host::files::{Directories, FILE_THREADS};
 use crate::host::random::Secret;
 use crate::inspect::{Inspection, check_functions, digest, inspect};
-use crate::interface::{Grants, admit, admit_to_describe};
+use crate::interface::{Grants, admit, admit_to_describe, admit_to_learn};
 use crate::kept::{Kept, MAX_KEPT, MAX_KEPT_BYTES};
+use crate::learn::Asks;
 use crate::limits::Limits;
 use crate::link::linker;
 use crate::network::Network;
@@ -101,6 +102,16 @@ pub struct Sandbox {
     secret: Secret,
 }
 
+/// What a component is loaded for.
+enum Mode<'a> {
+    /// To be called.
+    Granted(&'a Grants),
+    /// To see what it asks for beyond that.
+    Learning(&'a Grants, &'a Arc<Asks>),
+    /// To be looked at.
+    Denied,
+}
+
 /// What loaded plugins share.
 pub(crate) struct Core {
     pub(crate) engine: Engine,
@@ -171,7 +182,7 @@ impl Sandbox {
     /// # Errors
     /// [`Error::Plugin`] with the reason; see the variants of [`Error`].
     pub async fn load(&self, name: &str, bytes: &[u8], grants: &Grants, limits: &Limits) -> Result<Plugin, Error> {
-        self.try_load(name, bytes, Some(grants), limits).await.map_err(|error| error.of(name))
+        self.try_load(name, bytes, Mode::Granted(grants), limits).await.map_err(|error| error.of(name))
     }
 
     /// Loads a component to look at it, whatever it imports: it is granted nothing, and what this host does not have traps when
@@ -180,13 +191,31 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::load`], except for grants.
     pub async fn load_denied(&self, name: &str, bytes: &[u8], limits: &Limits) -> Result<Plugin, Error> {
-        self.try_load(name, bytes, None, limits).await.map_err(|error| error.of(name))
+        self.try_load(name, bytes, Mode::Denied, limits).await.map_err(|error| error.of(name))
     }
 
-    async fn try_load(&self, name: &str, bytes: &[u8], granted: Option<&Grants>, limits: &Limits) -> Result<Plugin, Error> {
+    /// Loads a component to learn what it asks for: whatever this host serves can be called, all of it that is not granted is
+    /// denied, and `asks` has what that was. A clock and randomness cannot be denied to a call that goes on: it gets those that
+    /// WASI gives to all.
+    ///
+    /// # Errors
+    /// As [`Sandbox::load`], except for what is served and not granted.
+    pub async fn load_to_learn(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        grants: &Grants,
+        limits: &Limits,
+        asks: &Arc<Asks>,
+    ) -> Result<Plugin, Error> {
+        // With rules for nothing each request is denied by itself, and so known.
+        let grants = Grants { http: Some(grants.http.clone().unwrap_or_default()), ..grants.clone() };
+        self.try_load(name, bytes, Mode::Learning(&grants, asks), limits).await.map_err(|error| error.of(name))
+    }
+
+    async fn try_load(&self, name: &str, bytes: &[u8], mode: Mode<'_>, limits: &Limits) -> Result<Plugin, Error> {
         check_limits(name, limits)?;
-        let grants = granted.cloned().unwrap_or_default();
-        let identity = Arc::new(self.identity(name, &grants, limits)?);
+        let identity = Arc::new(self.identity(name, &mode, limits)?);
         check_size(&identity, "module", u64::try_from(bytes.len()).unwrap_or(u64::MAX), limits.module)?;
         let ready = self.kept.get(&digest(bytes));
         let inspection = ready.as_ref().map_or_else(|| inspect(bytes), |ready| Ok(ready.inspection.clone()))?;
@@ -194,9 +223,10 @@ impl Sandbox {
         check_size(&identity, "functions", counts.functions, limits.functions.into())?;
         check_size(&identity, "imports", counts.imports, limits.imports.into())?;
         check_size(&identity, "nested", (counts.modules + counts.components).max(counts.instances), limits.nested.into())?;
-        match granted {
-            Some(grants) => admit(&inspection, name, grants)?,
-            None => admit_to_describe(&inspection)?,
+        match mode {
+            Mode::Granted(grants) => admit(&inspection, name, grants)?,
+            Mode::Learning(grants, _) => admit_to_learn(&inspection, name, grants)?,
+            Mode::Denied => admit_to_describe(&inspection)?,
         }
 
         let component = match ready {
@@ -204,9 +234,9 @@ impl Sandbox {
             None => self.compile(&identity, &inspection, bytes).await?,
         };
         let differs = |error: wasmtime::Error| Error::Interface { reason: reason(&error) };
-        let pre = match granted {
-            Some(_) => self.core.linker.instantiate_pre(&component),
-            None => {
+        let pre = match mode {
+            Mode::Granted(_) | Mode::Learning(..) => self.core.linker.instantiate_pre(&component),
+            Mode::Denied => {
                 let mut linker = self.core.linker.clone();
                 let trapping = linker.define_unknown_imports_as_traps(&component);
                 trapping.and_then(|()| linker.instantiate_pre(&component))
@@ -223,7 +253,13 @@ impl Sandbox {
     }
 
     /// Checks what is granted, and opens it.
-    fn identity(&self, name: &str, grants: &Grants, limits: &Limits) -> Result<Identity, Error> {
+    fn identity(&self, name: &str, mode: &Mode<'_>, limits: &Limits) -> Result<Identity, Error> {
+        let (grants, asks) = match mode {
+            Mode::Granted(grants) => (Grants::clone(grants), None),
+            Mode::Learning(grants, asks) => (Grants::clone(grants), Some(Arc::clone(asks))),
+            Mode::Denied => (Grants::default(), None),
+        };
+        let root = asks.as_ref().map(|asks| asks.empty.as_path());
         if let Some(space) = &grants.state {
             let line = |key: &str| format!("plugins.{name}.grants.state.{key}");
             if !is_name(&space.name) {
@@ -237,13 +273,14 @@ impl Sandbox {
         Ok(Identity {
             name: name.to_owned(),
             limits: limits.clone(),
-            grants: grants.clone(),
             values: Arc::clone(&self.values),
-            directories: Directories::open(&grants.files, &format!("plugins.{name}.grants.files"))?,
+            directories: Directories::open(&grants.files, &format!("plugins.{name}.grants.files"), root)?,
+            grants,
             secret: self.secret,
             network: Arc::clone(&self.core.network),
             egress: None,
             within: None,
+            asks,
         })
     }
 

@@ -22,6 +22,7 @@ use crate::host::stdio::Capture;
 use crate::host::subflow::Children;
 use crate::host::wasi_http::WasiHttp;
 use crate::interface::Grants;
+use crate::learn::{Asked, Asks};
 use crate::limiter::Limiter;
 use crate::limits::Limits;
 use crate::network::Network;
@@ -44,6 +45,8 @@ pub(crate) struct Identity {
     pub(crate) egress: Option<Arc<Quota>>,
     /// Whose ceiling lowered them; none: nobody's.
     pub(crate) within: Option<Within>,
+    /// Where it is kept what it asks for and does not get; none: nowhere.
+    pub(crate) asks: Option<Arc<Asks>>,
 }
 
 /// A tenant's ceiling, as far as it concerns a plugin.
@@ -57,6 +60,13 @@ pub(crate) struct Within {
 }
 
 impl Identity {
+    /// Keeps what was asked for and denied, if anybody wants to know.
+    pub(crate) fn denied(&self, asked: Asked) {
+        if let Some(asks) = &self.asks {
+            asks.add(asked);
+        }
+    }
+
     /// The failure for a limit of this plugin that was reached.
     pub(crate) fn limit(&self, kind: FailureKind, limit: &str, used: u64, max: u64) -> Failure {
         Failure::limit(kind, limit, used, max, &self.line(limit))
@@ -127,6 +137,8 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) time: Time,
     pub(crate) directories: Directories,
+    /// The directory that stands for all while it is learned what a plugin asks for.
+    pub(crate) root: Option<u32>,
     /// Entries of the listings that the guest holds.
     pub(crate) listed: BTreeMap<u32, usize>,
     /// Made when the guest first asks WASI for something other than randomness: most calls never do.
@@ -217,7 +229,7 @@ impl State {
         table.set_max_capacity(usize::try_from(plugin.limits.resources).unwrap_or(usize::MAX));
         let (limiter, time) = (Limiter::new(&plugin.limits, call.given[Resource::Memory]), Time::new(plugin.grants.clock));
         let directories = plugin.directories.clone();
-        Self { limiter, plugin, table, time, directories, listed: BTreeMap::new(), wasi: None, http: None, call }
+        Self { limiter, plugin, table, time, directories, root: None, listed: BTreeMap::new(), wasi: None, http: None, call }
     }
 
     /// The next call of an instance that is used again.
@@ -298,12 +310,17 @@ impl State {
     }
 
     /// Counts a call of a capability that has no failures to answer with; the error ends a guest that describes itself.
-    pub(crate) fn capable_of(&mut self, capability: &str) -> wasmtime::Result<&mut Self> {
+    pub(crate) fn capable_of(&mut self, capability: &'static str) -> wasmtime::Result<&mut Self> {
         self.host_call()?;
         if self.call.ctx.is_none() {
             return Err(wasmtime::Error::msg(format!("a plugin that describes itself has no `{capability}`")));
         }
         if !self.plugin.grants.has(capability) {
+            self.plugin.denied(Asked::Capability(capability));
+            // It cannot be told so and go on; what it gets is what WASI gives to all.
+            if self.plugin.asks.is_some() {
+                return Ok(self);
+            }
             let line = self.plugin.grant_line(capability, |grants| grants.has(capability));
             let why = format!("`{capability}` is not granted; add {line}");
             return Err(Denied(Failure::new(FailureKind::Denied, why)).into());

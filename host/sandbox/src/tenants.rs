@@ -146,7 +146,7 @@ impl Tenant {
         let directories = if grants.files == plugin.grants.files {
             plugin.directories.clone()
         } else {
-            let opened = Directories::open(&grants.files, &format!("plugins.{}.grants.files", plugin.name));
+            let opened = Directories::open(&grants.files, &format!("plugins.{}.grants.files", plugin.name), None);
             opened.map_err(|error| Failure::new(FailureKind::Unavailable, error.to_string()))?
         };
         let identity = Arc::new(Identity {
@@ -159,6 +159,7 @@ impl Tenant {
             network: Arc::clone(&plugin.network),
             egress: self.network.as_ref().map(|(quota, _)| Arc::clone(quota)),
             within: Some(within),
+            asks: plugin.asks.clone(),
         });
         plugins.push((Arc::clone(plugin), Arc::clone(&identity)));
         Ok(identity)

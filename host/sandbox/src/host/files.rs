@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use floe_flow::Unfit;
@@ -18,6 +18,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use crate::Error;
+use crate::learn::Asked;
 use crate::state::State;
 use crate::tape::Conflict;
 
@@ -27,6 +28,9 @@ pub const FILE_THREADS: usize = 64;
 
 /// Directory entries that an instance may have listed and not yet let go: some 3 MiB of names at most.
 pub const MAX_LISTED: usize = 10_000;
+
+/// What a plugin sees of no directory that is its own while it is learned what it asks for.
+const ROOT: &str = "/";
 
 /// Bytes of the path by which a plugin knows a directory.
 const MAX_NAME: usize = 256;
@@ -53,13 +57,18 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 // === impl Directories ===
 
 impl Directories {
-    /// Opens what is granted under `line`, once for all calls: what a path means later changes nothing.
-    pub(crate) fn open(granted: &[Directory], line: &str) -> Result<Self, Error> {
-        if granted.is_empty() {
+    /// Opens what is granted under `line`, once for all calls: what a path means later changes nothing. `root` is what the plugin sees as
+    /// `/`, where it is learned what it asks for.
+    pub(crate) fn open(granted: &[Directory], line: &str, root: Option<&Path>) -> Result<Self, Error> {
+        if granted.is_empty() && root.is_none() {
             return Ok(Self::default());
         }
         let wrong = |reason: String| Error::Grant { line: line.to_owned(), reason };
         let mut builder = WasiCtx::builder();
+        if let Some(root) = root {
+            let cannot = |error| wrong(format!("cannot read the directory `{}`: {error}", root.display()));
+            builder.preopened_dir(root, ROOT, FsPerms::ReadOnly).map_err(cannot)?;
+        }
         for (number, Directory { dir, name }) in granted.iter().enumerate() {
             if !is_plain(name) {
                 return Err(wrong(format!("`{name}` is no absolute path such as /data")));
@@ -106,6 +115,13 @@ impl State {
         }
         self.call.answers.spoil(Unfit::ReadFiles);
         Ok(self.directories.view(&mut self.table))
+    }
+
+    /// Keeps what a plugin looks for outside of all that it is granted.
+    fn looked_for(&self, fd: &Resource<Descriptor>, path: &str) {
+        if self.root == Some(fd.rep()) {
+            self.plugin.denied(Asked::File(format!("{ROOT}{path}")));
+        }
     }
 
     /// What would change something.
@@ -172,7 +188,9 @@ impl preopens::Host for State {
         if self.call.ctx.is_none() {
             return Ok(Vec::new());
         }
-        preopens::Host::get_directories(&mut self.directories.view(&mut self.table))
+        let directories = preopens::Host::get_directories(&mut self.directories.view(&mut self.table))?;
+        self.root = directories.iter().find(|(_, name)| name == ROOT).map(|(root, _)| root.rep());
+        Ok(directories)
     }
 }
 
@@ -198,6 +216,7 @@ impl types::HostDescriptor for State {
         open: types::OpenFlags,
         flags: types::DescriptorFlags,
     ) -> FsResult<Fd> {
+        self.looked_for(&fd, &path);
         let changes = types::OpenFlags::CREATE | types::OpenFlags::EXCLUSIVE | types::OpenFlags::TRUNCATE;
         let writes = types::DescriptorFlags::WRITE | types::DescriptorFlags::MUTATE_DIRECTORY;
         if open.intersects(changes) || flags.intersects(writes) {
@@ -240,6 +259,7 @@ impl types::HostDescriptor for State {
     }
 
     async fn stat_at(&mut self, fd: Fd, follow: types::PathFlags, path: String) -> FsResult<types::DescriptorStat> {
+        self.looked_for(&fd, &path);
         types::HostDescriptor::stat_at(&mut self.files()?, fd, follow, path).await
     }
 
@@ -252,6 +272,7 @@ impl types::HostDescriptor for State {
     }
 
     async fn readlink_at(&mut self, fd: Fd, path: String) -> FsResult<String> {
+        self.looked_for(&fd, &path);
         types::HostDescriptor::readlink_at(&mut self.files()?, fd, path).await
     }
 

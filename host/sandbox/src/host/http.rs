@@ -18,6 +18,7 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
 use crate::bindings::floe::plugin::types;
 use crate::convert;
+use crate::learn::Asked;
 use crate::state::{Identity, State};
 use crate::tape::Said;
 use crate::text::plain;
@@ -185,12 +186,19 @@ fn response(told: Told) -> Result<Response, Failure> {
 pub(crate) fn failure(error: &Error, plugin: &Identity, given: &Amounts) -> Failure {
     let grants = |key: &str| format!("{error}; add it to `plugins.{}.grants.{key}`", plugin.name);
     match error {
-        Error::Denied { by_ceiling, .. } => {
+        Error::Denied { by_ceiling, rule, .. } => {
+            plugin.denied(Asked::Http(rule.clone()));
             let line = plugin.grant_line("http", |_| *by_ceiling);
             Failure::new(FailureKind::Denied, format!("{error}; add it to {line}"))
         }
-        Error::Secret(_) => Failure::new(FailureKind::Denied, grants("secrets")),
-        Error::Address { .. } => Failure::new(FailureKind::Denied, error.to_string()),
+        Error::Secret(_) => {
+            plugin.denied(Asked::Refused(error.to_string()));
+            Failure::new(FailureKind::Denied, grants("secrets"))
+        }
+        Error::Address { .. } => {
+            plugin.denied(Asked::Refused(error.to_string()));
+            Failure::new(FailureKind::Denied, error.to_string())
+        }
         Error::Limit { limit: "requests", used, .. } => plugin.over(Resource::Requests, *used, given[Resource::Requests]),
         Error::Limit { limit: "egress_bytes", used, .. } => {
             plugin.over(Resource::EgressBytes, *used, given[Resource::EgressBytes])

@@ -7,6 +7,7 @@ use wasmtime::component::Linker;
 use crate::bindings::floe::plugin::types;
 use crate::convert;
 use crate::interface::Grants;
+use crate::learn::Asked;
 use crate::state::State;
 use crate::tape::Said;
 use crate::text::plain;
@@ -44,6 +45,7 @@ impl State {
     }
 
     fn no_such(&self, name: &str) -> Failure {
+        self.plugin.denied(Asked::Secret(name.to_owned()));
         let has = |grants: &Grants| grants.secrets.get(name).is_some();
         // A ceiling that takes secrets away is one of HTTP.
         let is_kept_back = self.plugin.within.as_ref().is_some_and(|within| has(&within.granted));

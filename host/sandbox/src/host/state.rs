@@ -11,6 +11,7 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
 use crate::bindings::floe::plugin::types;
 use crate::convert::{self, Wrong};
+use crate::learn::Asked;
 use crate::scrubbed;
 use crate::state::State;
 use crate::tape::Said;
@@ -192,6 +193,7 @@ impl State {
             ));
         };
         let Some(space) = &self.plugin.grants.state else {
+            self.plugin.denied(Asked::Capability("state"));
             let line = self.plugin.grant_line("state", |grants| grants.state.is_some());
             let why = format!("no state is granted; add {line}");
             return Err(Failure::new(FailureKind::Denied, why));

@@ -11,6 +11,7 @@ use wasmtime::component::Linker;
 use crate::bindings::floe::plugin::types;
 use crate::convert::{self, Wrong};
 use crate::interface::Grants;
+use crate::learn::Asked;
 use crate::scrubbed;
 use crate::state::State;
 use crate::tape::Said;
@@ -128,6 +129,7 @@ impl State {
         };
         let has = |grants: &Grants| grants.subflow.as_ref().is_some_and(|granted| granted.contains(flow));
         if !has(&self.plugin.grants) {
+            self.plugin.denied(Asked::Subflow(flow.to_owned()));
             let line = self.plugin.grant_line("subflow", has);
             let why = format!("the subflow `{}` is not granted; add it to {line}", plain(flow, SHOWN));
             return Err(Failure::new(FailureKind::Denied, why));

@@ -9,6 +9,7 @@ use wasmtime::component::Linker;
 use crate::bindings::floe::plugin::types;
 use crate::convert::{self, Wrong};
 use crate::interface::Grants;
+use crate::learn::Asked;
 use crate::scrubbed;
 use crate::state::State;
 use crate::tape::Said;
@@ -122,6 +123,7 @@ impl State {
         };
         let has = |grants: &Grants| grants.tools.as_ref().is_some_and(|granted| granted.contains(&tool));
         if !has(&self.plugin.grants) {
+            self.plugin.denied(Asked::Tool(tool.clone()));
             let line = self.plugin.grant_line("tools", has);
             let why = format!("the tool `{}` is not granted; add it to {line}", plain(&tool, SHOWN));
             return Err(Failure::new(FailureKind::Denied, why));

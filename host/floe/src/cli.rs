@@ -3,6 +3,7 @@
 mod attack;
 mod bench;
 mod journal;
+mod learn;
 mod run;
 mod store;
 
@@ -19,6 +20,7 @@ pub use bench::{BenchCommand, HopArgs, RuntimeArgs};
 pub use journal::{
     DeadLettersArgs, DecisionArgs, HistoryArgs, JournalArg, PurgeArgs, ReplayArgs, ResolveArgs, RetryArgs, TracesArgs,
 };
+pub use learn::LearnArgs;
 pub use run::{DEFAULT_GRACE, MAX_GRACE, MAX_WEIGHT, MIN_JOURNAL, ProcessArgs, ResumeArgs, RunArgs};
 pub use store::{AddArgs, DiffArgs, ListArgs, RemoveArgs, RevokeArgs};
 
@@ -234,6 +236,8 @@ pub enum PluginCommand {
     Inspect(InspectArgs),
     /// Call one node or tool of a plugin and show what it gave and used
     Call(CallArgs),
+    /// Call one with everything denied, and write the grants for what it asked for
+    Learn(LearnArgs),
     /// Show what a flow's plugins ask for, what they are granted, what tenants' ceilings let them have, and what is missing
     Check(CheckArgs),
     /// Add a plugin, or a new version of one, to the store, and show what it asks for

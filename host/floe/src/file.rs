@@ -31,6 +31,7 @@ use crate::Error;
 pub use edges::Link;
 pub use grants::{CAPABILITIES, ClockConfig, DirectoryConfig, GrantsConfig, StateConfig};
 pub use graph::{Code, Made, Resolve, Unresolved, Wanted};
+pub use http::HttpRule;
 pub use join::{JoinConfig, JoinNode, LateConfig, OnIncompleteConfig};
 pub use limits::{LimitsConfig, Profile};
 pub use named::Named;

@@ -43,6 +43,7 @@ mod error;
 pub mod export;
 pub mod file;
 pub mod history;
+pub mod learn;
 pub mod new;
 pub mod plugin;
 pub mod replay;

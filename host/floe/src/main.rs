@@ -7,7 +7,8 @@ use clap::{CommandFactory, Parser};
 use floe::cli::{BenchCommand, Cli, Command, PluginCommand};
 use floe::settings::{Settings, this_program};
 use floe::{
-    Error, Exit, attack, bench, builder, check, doctor, export, history, new, plugin, replay, run, schema, store, validate, viz,
+    Error, Exit, attack, bench, builder, check, doctor, export, history, learn, new, plugin, replay, run, schema, store,
+    validate, viz,
 };
 use tokio::time::Instant;
 
@@ -69,6 +70,7 @@ fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Err
         Command::Purge(args) => history::purge(args),
         Command::Plugin(PluginCommand::Inspect(args)) => plugin::inspect_file(args, settings),
         Command::Plugin(PluginCommand::Call(args)) => plugin::call(args, settings),
+        Command::Plugin(PluginCommand::Learn(args)) => learn::execute(args, settings),
         Command::Plugin(PluginCommand::Check(args)) => check::execute(args),
         Command::Attack(args) => attack::execute(args, settings),
         Command::Plugin(PluginCommand::Add(args)) => store::add(args, settings),

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use floe_flow::{End, Event, EventKind, Graph, Item, Observer, Payload, Policy, Receipt, Submission};
+use floe_flow::{End, Event, EventKind, Graph, Invoke, Item, Observer, Payload, Policy, Receipt, Submission};
 use floe_sandbox::{Grants, Inspection, Limits, Plugin, Sandbox, inspect, plain};
 use serde_json::{Value, json};
 
@@ -92,14 +92,8 @@ pub fn call(args: &CallArgs, settings: &Settings) -> Result<Exit, Error> {
     let config = if config.value().is_null() { json!({}).into() } else { config };
     let sandbox = start::sandbox(settings)?;
     let plugin = load(&sandbox, &name, &bytes, &Limits::profile(args.profile.into()))?;
-    let wrong = |error: floe_sandbox::Error| Error::wrong(error.to_string());
-    let invoke = if plugin.tools.iter().any(|tool| tool.name == args.member) {
-        plugin.tool(&args.member, &config, &json!({}).into(), 1).map_err(wrong)?
-    } else {
-        plugin.node(&args.member, &config, 1).map_err(wrong)?
-    };
     let mut graph = Graph::builder("call");
-    graph.run("call", invoke, Policy::with_concurrency(1));
+    graph.run("call", invoke(&plugin, &args.member, &config)?, Policy::with_concurrency(1));
     let graph = graph.build().map_err(|problems| Error::wrong(problems[0].to_string()))?;
 
     start::runtime()?.block_on(async {
@@ -116,6 +110,16 @@ pub fn call(args: &CallArgs, settings: &Settings) -> Result<Exit, Error> {
         }
         print_call(&items, receipts.take(), args.json)
     })
+}
+
+/// A node or tool by its name.
+pub(crate) fn invoke(plugin: &Plugin, member: &str, config: &Payload) -> Result<Arc<dyn Invoke>, Error> {
+    let invoke = if plugin.tools.iter().any(|tool| tool.name == member) {
+        plugin.tool(member, config, &json!({}).into(), 1)
+    } else {
+        plugin.node(member, config, 1)
+    };
+    invoke.map_err(|error| Error::wrong(error.to_string()))
 }
 
 fn print_call(items: &[Item], receipt: Receipt, as_json: bool) -> Result<Exit, Error> {
@@ -233,7 +237,7 @@ fn argument(text: &str) -> Result<String, Error> {
     Ok(text)
 }
 
-fn payload(option: &str, text: &str) -> Result<Payload, Error> {
+pub(crate) fn payload(option: &str, text: &str) -> Result<Payload, Error> {
     Payload::parse(text)
         .map_err(|error| Error::wrong(format!("{option}: {error}")).with_help("strings need quotes of their own: '\"text\"'"))
 }

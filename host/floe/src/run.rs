@@ -4,7 +4,7 @@
 //! thread each. Every stage is bounded by the one behind it.
 
 pub(crate) mod durable;
-mod input;
+pub(crate) mod input;
 mod interrupt;
 mod log;
 mod output;

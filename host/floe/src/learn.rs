@@ -148,7 +148,7 @@ impl Calls {
 fn print_notes(calls: &Calls, learned: &Learned) -> Result<(), Error> {
     let mut notes = std::io::stderr().lock();
     let Calls { total, completed, denied, failed, why } = calls;
-    writeln!(notes, "{total} calls: {completed} completed, {denied} ended as denied, {failed} failed otherwise")?;
+    writeln!(notes, "calls: {total}; {completed} completed, {denied} ended as denied, {failed} failed otherwise")?;
     for why in why {
         writeln!(notes, "  {why}")?;
     }

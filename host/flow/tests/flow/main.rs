@@ -10,6 +10,7 @@ mod ends;
 mod fairness;
 mod faults;
 mod framing;
+mod fuzz;
 mod graphs;
 mod joins;
 mod journal;

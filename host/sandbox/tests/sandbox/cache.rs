@@ -9,7 +9,7 @@ use floe_sandbox::{Compiler, Config, Sandbox};
 
 use crate::support::load;
 
-fn sandbox(cache: &Path) -> Sandbox {
+pub(crate) fn sandbox(cache: &Path) -> Sandbox {
     Sandbox::new(Config { cache: Some(cache.to_owned()), instances: 4, ..Config::new(1) }).unwrap()
 }
 
@@ -20,7 +20,7 @@ fn without_compiler(cache: &Path) -> Sandbox {
 }
 
 /// Whether the guest's code in the cache is taken for genuine.
-async fn is_taken(cache: &Path, guest: &str) -> bool {
+pub(crate) async fn is_taken(cache: &Path, guest: &str) -> bool {
     match load(&without_compiler(cache), &floe_tests::bytes(guest)).await {
         Ok(_) => true,
         Err(error) => {
@@ -34,12 +34,12 @@ fn mkfifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-async fn load_echo(cache: &Path) {
+pub(crate) async fn load_echo(cache: &Path) {
     let plugin = load(&sandbox(cache), &floe_tests::bytes(floe_tests::ECHO)).await.unwrap();
     assert_eq!(plugin.nodes.len(), 2);
 }
 
-fn entries(cache: &Path) -> Vec<PathBuf> {
+pub(crate) fn entries(cache: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "compiled")).collect()
 }

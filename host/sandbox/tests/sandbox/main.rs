@@ -5,6 +5,7 @@
 mod cache;
 mod calls;
 mod contract;
+mod fuzz;
 mod load;
 mod replay;
 mod support;

@@ -7,6 +7,8 @@ use super::tree::{Entry, Origin, Shape, Span, Tree};
 
 /// Maps whose keys are names that the file chooses: an override does not add one.
 const NAMED: [&str; 3] = ["nodes", "plugins", "subflows"];
+/// Steps of a path: as deep as a file may be. What is read is walked through level by level, on the stack.
+const MAX_STEPS: usize = 64;
 
 /// Puts one override in. All that comes of it has its place in the override's own text.
 pub(crate) fn apply(root: &mut Tree, index: usize, set: &str) -> Result<(), Box<Problem>> {
@@ -21,6 +23,11 @@ pub(crate) fn apply(root: &mut Tree, index: usize, set: &str) -> Result<(), Box<
     })?;
     value.move_to(span(path.len() + 1, set.len()));
 
+    let steps = path.split('.').count();
+    if steps > MAX_STEPS {
+        let message = format!("the path has {steps} steps; the limit is {MAX_STEPS}, for a flow is not deeper");
+        return Err(Box::new(Problem::new(message, Some(span(0, path.len())))));
+    }
     let mut here = root;
     let mut start = 0;
     let mut above = "";

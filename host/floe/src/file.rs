@@ -36,7 +36,7 @@ pub use join::{JoinConfig, JoinNode, LateConfig, OnIncompleteConfig};
 pub use limits::{LimitsConfig, Profile};
 pub use named::Named;
 pub use policy::{BackoffConfig, BackoffParts, OnFailureConfig, PolicyConfig, ValidateConfig};
-pub use problem::{Problem, ProblemJson, Problems, Texts};
+pub use problem::{MAX_PROBLEMS, Problem, ProblemJson, Problems, Texts};
 pub use route::{Route, RouteField, RouteNode, RuleConfig};
 pub use routes::{MAX_ROUTES_BYTES, RECHECK};
 pub use subflow::{MAX_SUBFLOWS, SubflowNode};

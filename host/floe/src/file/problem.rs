@@ -8,6 +8,10 @@ use serde::Serialize;
 
 use super::tree::{Origin, Span};
 
+/// Problems of one file that are said; nobody reads on. Each is shown with the lines around it, which takes as long as the file
+/// is.
+pub const MAX_PROBLEMS: usize = 100;
+
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -80,10 +84,14 @@ impl Problem {
 // === impl Problems ===
 
 impl Problems {
-    /// Problems in the order of their places; the ones without a place come last.
+    /// Problems in the order of their places; the ones without a place come last. Of more than [`MAX_PROBLEMS`], the first.
     pub fn new(texts: Texts, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|problem| problem.at.map_or((usize::MAX, usize::MAX), |at| (origin_rank(at.origin), at.start)));
         list.dedup_by(|left, right| left.at == right.at && left.message == right.message);
+        if list.len() > MAX_PROBLEMS {
+            list.truncate(MAX_PROBLEMS);
+            list.push(Problem::new(format!("there are more problems; these are the first {MAX_PROBLEMS}"), None));
+        }
         Self { texts, list, others: Vec::new() }
     }
 

@@ -3,6 +3,8 @@
 //! Types are read from the tree and not from the text, so that one wrong part does not hide the next, and so that `--set` can
 //! replace a value while all others keep their places.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -141,9 +143,13 @@ impl Tree {
         match &self.shape {
             Shape::List(items) => items.iter().for_each(|item| item.duplicates(found)),
             Shape::Map(entries) => {
-                for (position, entry) in entries.iter().enumerate() {
-                    if let Some(first) = entries[..position].iter().find(|first| first.key == entry.key) {
-                        found(&entry.key, first.key_span, entry.key_span);
+                let mut known = HashMap::with_capacity(entries.len());
+                for entry in entries {
+                    match known.entry(entry.key.as_str()) {
+                        Slot::Occupied(first) => found(&entry.key, *first.get(), entry.key_span),
+                        Slot::Vacant(slot) => {
+                            slot.insert(entry.key_span);
+                        }
                     }
                     entry.value.duplicates(found);
                 }

@@ -17,7 +17,7 @@ mod setting;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use corpus::{Case, Run, means};
+use corpus::{Case, Place, Run, means};
 use parent::{Outcome, Parent};
 use report::Row;
 use setting::Setting;
@@ -59,6 +59,19 @@ pub fn execute(args: &AttackArgs, settings: &Settings) -> Result<Exit, Error> {
     }
     bar.finish_and_clear();
     report::print(&rows, &alone, &setting, args.json)
+}
+
+/// The component of a case that does what it does when its node `attack` is called.
+pub(crate) fn case(name: &str) -> Result<Vec<u8>, Error> {
+    let cases = corpus::cases()?;
+    let case = cases.iter().find(|case| case.name == name).ok_or_else(|| Error::wrong(format!("there is no case `{name}`")))?;
+    encode::encode(Run { case, place: Place::Handle }).map_err(Error::wrong)
+}
+
+/// A component like that of a case, whose node `attack` does what the body says. The imports are lines as in
+/// `tests/attack/frame/imports.wat`.
+pub(crate) fn plugin(imports: &str, body: &str) -> Result<Vec<u8>, Error> {
+    encode::plugin(imports, body).map_err(Error::wrong)
 }
 
 /// A bar, where somebody may look at it.

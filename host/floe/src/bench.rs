@@ -6,10 +6,12 @@
 mod chain;
 mod hop;
 mod memory;
+mod neighbour;
 mod report;
 mod runtime;
 
 pub use hop::hop;
+pub use neighbour::neighbour;
 pub use runtime::runtime;
 
 /// A payload of a usual size for a message between nodes.

@@ -28,7 +28,10 @@ pub(super) fn encode(run: Run<'_>, port: u16) -> Result<Vec<u8>, String> {
     let case = run.case;
     let text = || repeated(case.body);
     let mut bytes = match case.form {
-        Form::Core => component(&framed(run, port)?)?,
+        Form::Core => {
+            let imports: Result<Vec<&str>, String> = case.imports.iter().map(|name| import(name)).collect();
+            component(&framed(&imports?.join("\n"), &repeated(&with_port(case.body, port)), run.place)?)?
+        }
         Form::Whole => wat::parse_str(text()).map_err(|error| error.to_string())?,
         Form::Text => text().into_bytes(),
         Form::Hex => digits(case.body).ok_or("its bytes are not hexadecimal digits")?,
@@ -37,23 +40,24 @@ pub(super) fn encode(run: Run<'_>, port: u16) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// A plugin like that of a case, whose node `attack` does what the body says. The imports are lines as in `frame/imports.wat`.
+pub(super) fn plugin(imports: &str, body: &str) -> Result<Vec<u8>, String> {
+    component(&framed(imports, body, Place::Handle)?)
+}
+
+/// The line of a function that a case imports.
+fn import(name: &str) -> Result<&'static str, String> {
+    let is_meant = |line: &&str| line.strip_prefix("(func $").is_some_and(|rest| rest.split(' ').next() == Some(name));
+    IMPORTS.lines().find(is_meant).ok_or_else(|| format!("`{name}` is no line of frame/imports.wat"))
+}
+
 /// The core module: imports, the frame, whose memory is the first, and the case, which it calls at the place.
-fn framed(run: Run<'_>, port: u16) -> Result<String, String> {
-    let mut module = String::from("(module\n");
-    for name in &run.case.imports {
-        let line =
-            IMPORTS.lines().find(|line| line.strip_prefix("(func $").is_some_and(|rest| rest.split(' ').next() == Some(name)));
-        module += line.ok_or_else(|| format!("`{name}` is no line of frame/imports.wat"))?;
-        module.push('\n');
+fn framed(imports: &str, body: &str, place: Place) -> Result<String, String> {
+    let hook = format!(";;@{} ", place.name());
+    if place == Place::Load || !FRAME.contains(&hook) {
+        return Err(format!("a core module has no place {}", place.name()));
     }
-    let hook = format!(";;@{} ", run.place.name());
-    if run.place == Place::Load || !FRAME.contains(&hook) {
-        return Err(format!("a core module has no place {}", run.place.name()));
-    }
-    module += &FRAME.replace(&hook, "");
-    module += &repeated(&with_port(run.case.body, port));
-    module.push_str(")\n");
-    Ok(module)
+    Ok(format!("(module\n{imports}\n{}{body})\n", FRAME.replace(&hook, "")))
 }
 
 fn component(module: &str) -> Result<Vec<u8>, String> {

@@ -13,6 +13,8 @@ pub enum BenchCommand {
     Hop(HopArgs),
     /// What the runtime costs around nodes: journals, streams, subflows, joins, cancels, memory
     Runtime(RuntimeArgs),
+    /// What a tenant's calls take beside another tenant who spins, allocates, floods or storms
+    Neighbour(NeighbourArgs),
 }
 
 /// Arguments of `floe bench hop`.
@@ -73,3 +75,31 @@ Messages go through a chain of native nodes without a journal, with one in memor
 at each commit), with 1, 8 and 256 requests in flight. Then: what the journal alone takes; pieces of a stream; a call of a
 subflow less the same nodes without it; 100 messages that are joined; the time from a cancel to the end of the guest that
 it stops; memory. A figure below another, indented, is about that one.";
+
+/// Arguments of `floe bench neighbour`.
+#[derive(Debug, Args)]
+#[command(after_help = NEIGHBOUR_EXAMPLES)]
+pub struct NeighbourArgs {
+    /// Calls of the good tenant, alone and beside each aggressor, a round
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = at_least_one)]
+    pub requests: usize,
+    /// Rounds in turn; all calls of all rounds count
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    pub rounds: usize,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Measure in this process, whose log somebody reads
+    #[arg(long, hide = true)]
+    pub child: bool,
+}
+
+const NEIGHBOUR_EXAMPLES: &str = "\
+Examples:
+  floe bench neighbour
+  floe bench neighbour --requests 50 --rounds 1 --json | jq '.figures[] | select(.verdict == \"missed\")'
+
+The good tenant sends one request after the other to a node that returns its message, with a fresh instance each; the
+aggressor keeps as many traces in flight as a tenant may by default, at a node of its own in the same flow and sandbox, under
+the limits of the profile `rust`. Both are measured in a process of its own whose log this one reads from a pipe, for a flood
+of log lines is to cost what it costs in a run.";

@@ -8,6 +8,10 @@ use crate::Error;
 use crate::file::Flow;
 use crate::settings::Settings;
 
+/// Turns of the thread for timers and I/O between two looks at what other threads have for it, and at whatever it was started for.
+/// Tokio's 31 and 61 suit tasks that take microseconds; whoever reads a flood of outputs takes a hundred of them.
+const TURNS_TO_NEW_WORK: u32 = 2;
+
 /// The sandbox that suits this machine. Values that plugins keep are in memory, and its randomness is its own.
 pub fn sandbox(settings: &Settings) -> Result<Sandbox, Error> {
     sandbox_with(settings, |_| {})
@@ -41,6 +45,10 @@ pub fn config(flow: &Flow, sandbox: &Sandbox) -> Config {
 
 /// The runtime for timers and I/O; guests have threads of their own.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .global_queue_interval(TURNS_TO_NEW_WORK)
+        .event_interval(TURNS_TO_NEW_WORK)
+        .build();
     runtime.map_err(|error| Error::wrong(format!("cannot start a runtime: {error}")))
 }

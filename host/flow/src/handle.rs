@@ -20,7 +20,11 @@ impl Handle {
     }
 
     /// The next item; none after [`Item::End`]. May be dropped and called again.
+    ///
+    /// Gives way to other tasks now and then, also where there is always a next item.
     pub async fn next(&mut self) -> Option<Item> {
+        // Taking one makes room for another, so a trace of thousands of outputs would have its thread until all are out.
+        tokio::task::coop::consume_budget().await;
         loop {
             let changed = self.trace.changed.notified();
             let (item, ended) = self.trace.flow.with(&self.trace, |step| (step.read(), step.is_over()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use floe_flow::{Call, End, Error, EventKind, Graph, Invoke, Item, Outcome, Policy, Report, Submission, native};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::{Recorder, Slow, Stuck, chain, echo, payload, policy, split, start, start_with, submit};
 
@@ -98,6 +99,26 @@ async fn submit_waits_for_credit() {
     assert!([a1, a2, a3, b1, b2].iter().all(|end| *end == End::Completed));
     assert_eq!(slow.most.load(Ordering::SeqCst), 3);
     assert_eq!(began.elapsed().as_secs(), 2);
+}
+
+/// Each output that is taken makes room for the next one, so that there always is one.
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_a_flood_lets_others_have_its_thread() {
+    let flow = start_with(chain(&[("split", split())]), |_| {});
+    let items: Vec<u32> = (0..5000).collect();
+    let mut handle = submit(&flow, "trace", json!(items)).await;
+    handle.next().await.unwrap();
+    let turns = Arc::new(AtomicUsize::new(0));
+    let (mut other, counted) = (JoinSet::new(), Arc::clone(&turns));
+    other.spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+    });
+    let (outputs, _) = handle.finish().await;
+    assert_eq!(outputs.len(), 4999);
+    assert!(turns.load(Ordering::SeqCst) >= 10, "{turns:?} turns");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,12 +2,22 @@
 //!
 //! A guest is polled for some 100 µs at a time. Where calls of several tenants are under way, at most all threads but one are
 //! polling guests of one tenant; its other guests wait for their turn among themselves. So whoever comes finds a thread that is free,
-//! or will be in a moment. A tenant that is alone has all threads, and nothing is counted then.
+//! or will be in a moment. A tenant whose last call has ended counts for a while longer: one that calls again and again would
+//! find all threads taken each time it does, by guests that have the host work for them and so yield by the clock alone. A
+//! tenant that is alone has all threads, and nothing is counted then.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::engine::TICK;
+
+/// A tenant counts for so long after its last call, and at most twice as long: for as long as a guest may go without a yield.
+const STAY: Duration = TICK;
 
 /// The threads on which guests run.
 #[derive(Debug)]
@@ -15,14 +25,19 @@ pub(crate) struct Threads {
     /// Guests of one tenant that may be polled at once, beside those of others.
     most: usize,
     tenants: Mutex<BTreeMap<Arc<str>, Present>>,
-    /// Tenants with calls under way.
+    /// Tenants with calls under way, or that had some a moment ago.
     present: AtomicUsize,
+    since: Instant,
+    /// When those are to be looked for that have gone: milliseconds from then.
+    sweep: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Present {
     share: Arc<Share>,
     calls: usize,
+    /// When its last call ended.
+    left: Instant,
 }
 
 /// What one tenant has of the threads.
@@ -51,7 +66,13 @@ pub(crate) struct Turns {
 
 impl Threads {
     pub(crate) fn new(threads: usize) -> Arc<Self> {
-        Arc::new(Self { most: threads.saturating_sub(1).max(1), tenants: Mutex::default(), present: AtomicUsize::new(0) })
+        Arc::new(Self {
+            most: threads.saturating_sub(1).max(1),
+            tenants: Mutex::default(),
+            present: AtomicUsize::new(0),
+            since: Instant::now(),
+            sweep: AtomicU64::new(0),
+        })
     }
 
     /// A call of the tenant begins.
@@ -64,7 +85,7 @@ impl Threads {
             }
             None => {
                 let share = Arc::<Share>::default();
-                tenants.insert(Arc::clone(tenant), Present { share: Arc::clone(&share), calls: 1 });
+                tenants.insert(Arc::clone(tenant), Present { share: Arc::clone(&share), calls: 1, left: self.since });
                 self.present.store(tenants.len(), Ordering::SeqCst);
                 share
             }
@@ -73,7 +94,30 @@ impl Threads {
     }
 
     fn are_shared(&self) -> bool {
-        self.present.load(Ordering::SeqCst) > 1
+        let several = || self.present.load(Ordering::SeqCst) > 1;
+        if !several() {
+            return false;
+        }
+        let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let due = self.sweep.load(Ordering::Relaxed);
+        let next = now.saturating_add(u64::try_from(STAY.as_millis()).unwrap_or(u64::MAX));
+        if now >= due && self.sweep.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.sweep();
+        }
+        several()
+    }
+
+    /// Forgets who has gone.
+    fn sweep(&self) {
+        let mut tenants = lock(&self.tenants);
+        tenants.retain(|_, present| present.calls > 0 || present.left.elapsed() < STAY);
+        self.present.store(tenants.len(), Ordering::SeqCst);
+        if tenants.len() == 1 {
+            // Whoever is alone waits for nobody.
+            for present in tenants.values() {
+                present.share.wake(usize::MAX);
+            }
+        }
     }
 }
 
@@ -130,16 +174,8 @@ impl Drop for Turns {
         let mut tenants = lock(&self.threads.tenants);
         let Some(present) = tenants.get_mut(&self.tenant) else { return };
         present.calls -= 1;
-        if present.calls > 0 {
-            return;
-        }
-        tenants.remove(&self.tenant);
-        self.threads.present.store(tenants.len(), Ordering::SeqCst);
-        if tenants.len() == 1 {
-            // Whoever is alone waits for nobody.
-            for present in tenants.values() {
-                present.share.wake(usize::MAX);
-            }
+        if present.calls == 0 {
+            present.left = Instant::now();
         }
     }
 }
@@ -175,7 +211,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Poll;
 
-    use super::Threads;
+    use super::{STAY, Threads};
 
     /// Polls that overlap are counted; each guest yields many times. `stay`: no tenant goes before the last has done its work.
     async fn most_at_once(threads: usize, tenants: &[(&str, usize)], stay: bool) -> Vec<usize> {
@@ -214,7 +250,7 @@ mod tests {
         let all = async { while guests.join_next().await.is_some_and(|guest| guest.is_ok()) {} };
         tokio::time::timeout(std::time::Duration::from_secs(60), all).await.expect("it hangs");
         drop(staying);
-        assert_eq!(shared.present.load(Ordering::SeqCst), 0);
+        assert!(super::lock(&shared.tenants).values().all(|present| present.calls == 0));
         counts.iter().map(|count| count[1].load(Ordering::SeqCst)).collect()
     }
 
@@ -229,5 +265,22 @@ mod tests {
         most_at_once(4, &[("a", 50), ("b", 1)], false).await;
         most_at_once(4, &[("a", 50)], false).await;
         most_at_once(1, &[("a", 5), ("b", 5)], false).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_called_a_moment_ago_still_counts() {
+        let threads = Threads::new(2);
+        let (a, b) = (Arc::from("a"), Arc::from("b"));
+        let staying = threads.enter(&a);
+        drop(threads.enter(&b));
+        assert!(threads.are_shared());
+        tokio::time::advance(STAY / 2).await;
+        drop(threads.enter(&b));
+        tokio::time::advance(STAY / 2).await;
+        assert!(threads.are_shared());
+        tokio::time::advance(STAY).await;
+        assert!(!threads.are_shared());
+        drop(staying);
+        assert_eq!(super::lock(&threads.tenants).len(), 1);
     }
 }

@@ -9,10 +9,12 @@ mod memory;
 mod neighbour;
 mod report;
 mod runtime;
+mod sandbox;
 
 pub use hop::hop;
 pub use neighbour::neighbour;
 pub use runtime::runtime;
+pub use sandbox::sandbox;
 
 /// A payload of a usual size for a message between nodes.
 const PAYLOAD: &str =

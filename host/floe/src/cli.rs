@@ -16,7 +16,7 @@ use clap_complete::Shell;
 use crate::file::Profile;
 
 pub use attack::AttackArgs;
-pub use bench::{BenchCommand, HopArgs, NeighbourArgs, RuntimeArgs};
+pub use bench::{BenchCommand, HopArgs, NeighbourArgs, RuntimeArgs, SandboxArgs};
 pub use journal::{
     DeadLettersArgs, DecisionArgs, HistoryArgs, JournalArg, PurgeArgs, ReplayArgs, ResolveArgs, RetryArgs, TracesArgs,
 };

@@ -80,6 +80,7 @@ fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Err
         Command::Plugin(PluginCommand::Diff(args)) => store::diff(args, settings),
         Command::Bench(BenchCommand::Hop(args)) => bench::hop(args, settings),
         Command::Bench(BenchCommand::Runtime(args)) => bench::runtime(args, settings),
+        Command::Bench(BenchCommand::Sandbox(args)) => bench::sandbox(args, settings),
         Command::Bench(BenchCommand::Neighbour(args)) => bench::neighbour(args, settings),
     }
 }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::{Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::Error;
+use crate::bench::Guard;
 
 /// The longest that a guest runs without a look at its wall limit; 10 ms over a limit of seconds is within reason, and ticks
 /// cost next to nothing.
@@ -48,6 +49,21 @@ const WARM_SLOTS: u32 = 64;
 pub(crate) fn engine(instances: u32) -> Result<Engine, Error> {
     let mut config = code();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
+    Engine::new(&config).map_err(Error::Engine)
+}
+
+/// Builds an engine without one of its guards, to see what that one costs.
+pub(crate) fn engine_without(instances: u32, without: Option<Guard>) -> Result<Engine, Error> {
+    let mut config = code();
+    match without {
+        Some(Guard::Fuel) => _ = config.consume_fuel(false),
+        Some(Guard::Ticks) => _ = config.epoch_interruption(false),
+        Some(Guard::Nans) => _ = config.cranelift_nan_canonicalization(false),
+        _ => {}
+    }
+    if without != Some(Guard::Pool) {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
+    }
     Engine::new(&config).map_err(Error::Engine)
 }
 

@@ -40,7 +40,7 @@ mod timed;
 mod trap;
 mod trusted;
 
-pub use bench::Raw;
+pub use bench::{Guard, Idle, Raw};
 pub use cache::DEFAULT_CACHE_BYTES;
 pub use compiler::{Attempt, Compiler, Confinement, MAX_COMPILE_THREADS, compile_child};
 pub use describe::{MAX_DESCRIPTION, MAX_SCHEMA, MAX_SPECS, MAX_TAG, MAX_TAGS, MAX_TOTAL, ToolSpec};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{Config, End, Flow, Graph, Invoke, Payload, Policy, Submission};
+use floe_flow::{Config, End, Flow, Graph, Invoke, Journal, Payload, Policy, Submission};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -13,12 +13,15 @@ use tokio::time::Instant;
 use crate::Error;
 
 /// Nodes in a row that all run the same code.
+#[derive(Clone)]
 pub(super) struct Chain {
     pub(super) invoke: Arc<dyn Invoke>,
     pub(super) hops: usize,
     pub(super) policy: Policy,
     pub(super) compute: Handle,
     pub(super) payload: Payload,
+    /// Where what happens is kept, by whatever makes a new one for each run; none: nowhere.
+    pub(super) journal: Option<fn() -> Arc<dyn Journal>>,
 }
 
 /// A flow of nodes in a row.
@@ -46,6 +49,7 @@ impl Chain {
         config.compute = self.compute.clone();
         config.in_flight = in_flight;
         config.in_flight_per_tenant = in_flight;
+        config.journal = self.journal.map(|journal| journal());
         let flow = Flow::start(graph, config);
         let traces: Vec<String> = (0..messages).map(|n| format!("bench-{n:04}")).collect();
 

@@ -63,6 +63,7 @@ impl Bench<'_> {
                 policy: Policy::with_concurrency(self.cores),
                 compute: self.sandbox.handle().clone(),
                 payload: self.payload.clone(),
+                journal: None,
             })
         };
         let (native, fresh, reused) = (chain(identity), chain(fresh), chain(reused));

@@ -81,8 +81,13 @@ pub(super) async fn flows(count: usize, nodes: usize) -> Option<Flows> {
 }
 
 /// Resident bytes of this process, as Linux tells them.
-fn resident() -> Option<u64> {
+pub(super) fn resident() -> Option<u64> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = pages.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(pages * 4096)
+}
+
+/// Mappings of this process, as Linux tells them.
+pub(super) fn mappings() -> Option<usize> {
+    Some(std::fs::read_to_string("/proc/self/maps").ok()?.lines().count())
 }

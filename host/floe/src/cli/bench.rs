@@ -13,6 +13,8 @@ pub enum BenchCommand {
     Hop(HopArgs),
     /// What the runtime costs around nodes: journals, streams, subflows, joins, cancels, memory
     Runtime(RuntimeArgs),
+    /// What a call in a sandbox costs, and each of its limits; what instances take that wait; what loading takes
+    Sandbox(SandboxArgs),
     /// What a tenant's calls take beside another tenant who spins, allocates, floods or storms
     Neighbour(NeighbourArgs),
 }
@@ -76,12 +78,39 @@ at each commit), with 1, 8 and 256 requests in flight. Then: what the journal al
 subflow less the same nodes without it; 100 messages that are joined; the time from a cancel to the end of the guest that
 it stops; memory. A figure below another, indented, is about that one.";
 
+/// Arguments of `floe bench sandbox`.
+#[derive(Debug, Args)]
+#[command(after_help = SANDBOX_EXAMPLES)]
+pub struct SandboxArgs {
+    /// Calls of each kind, a round
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = at_least_one)]
+    pub calls: usize,
+    /// Instances that are to wait in one pool
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one)]
+    pub instances: usize,
+    /// Rounds in turn; their median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    pub rounds: usize,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const SANDBOX_EXAMPLES: &str = "\
+Examples:
+  floe bench sandbox
+  floe bench sandbox --instances 2000
+  floe bench sandbox --calls 100 --instances 100 --rounds 1 --json | jq '.figures[] | select(.verdict == \"missed\")'
+
+A call returns its message. What a guard costs is the time of a call with all of them less that of one without it, measured one
+after the other; it may be lost in what is around it. Loading is that of a component of 1 MB, made for it.";
+
 /// Arguments of `floe bench neighbour`.
 #[derive(Debug, Args)]
 #[command(after_help = NEIGHBOUR_EXAMPLES)]
 pub struct NeighbourArgs {
     /// Calls of the good tenant, alone and beside each aggressor, a round
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = at_least_one)]
     pub requests: usize,
     /// Rounds in turn; all calls of all rounds count
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]

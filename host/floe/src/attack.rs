@@ -65,7 +65,7 @@ pub fn execute(args: &AttackArgs, settings: &Settings) -> Result<Exit, Error> {
 pub(crate) fn case(name: &str) -> Result<Vec<u8>, Error> {
     let cases = corpus::cases()?;
     let case = cases.iter().find(|case| case.name == name).ok_or_else(|| Error::wrong(format!("there is no case `{name}`")))?;
-    encode::encode(Run { case, place: Place::Handle }).map_err(Error::wrong)
+    encode::encode(Run { case, place: Place::Handle }, 0).map_err(Error::wrong)
 }
 
 /// A component like that of a case, whose node `attack` does what the body says. The imports are lines as in

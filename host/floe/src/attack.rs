@@ -61,7 +61,7 @@ pub fn execute(args: &AttackArgs, settings: &Settings) -> Result<Exit, Error> {
     report::print(&rows, &alone, &setting, args.json)
 }
 
-/// The component of a case that does what it does when its node `attack` is called.
+/// The component of a case that does what it does when its node `attack` is called, and needs no server.
 pub(crate) fn case(name: &str) -> Result<Vec<u8>, Error> {
     let cases = corpus::cases()?;
     let case = cases.iter().find(|case| case.name == name).ok_or_else(|| Error::wrong(format!("there is no case `{name}`")))?;

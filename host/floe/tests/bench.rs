@@ -63,6 +63,7 @@ fn every_part_of_the_runtime_is_measured() {
 }
 
 /// Runs a bench, and returns its setting without the number of cores, and its figures with their names and goals.
+#[expect(clippy::unwrap_used, reason = "a test's own helper")]
 fn bench(args: &[&str]) -> (Value, Vec<Value>, String) {
     let dir = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));

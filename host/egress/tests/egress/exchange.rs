@@ -159,9 +159,9 @@ async fn requests_and_bytes_are_bounded() {
 
     let session = limited(Maxima { bytes_out: 2000, ..MAXIMA });
     let asked = request(Method::POST, &server.url("/"), &[], &"y".repeat(3000));
-    reached(client.send(&session, asked).await.unwrap_err(), "tenant egress_bytes", 3000);
+    reached(client.send(&session, asked).await.unwrap_err(), "network.egress", 3000);
     let asked = request(Method::GET, &server.url(&format!("/{}", "y".repeat(3000))), &[], "");
-    reached(client.send(&session, asked).await.unwrap_err(), "tenant egress_bytes", 3000);
+    reached(client.send(&session, asked).await.unwrap_err(), "network.egress", 3000);
 
     let session = limited(Maxima { bytes_in: 2000, ..MAXIMA });
     let response = client.send(&session, get(&server.url("/large"))).await.unwrap();

@@ -23,6 +23,24 @@ struct Takes {
     memory: Mutex<(u64, u64)>,
 }
 
+/// Memory that a call has, until it ends or is dropped.
+struct Held<'a>(&'a Mutex<(u64, u64)>, u64);
+
+impl<'a> Held<'a> {
+    fn new(memory: &'a Mutex<(u64, u64)>, bytes: u64) -> Self {
+        let mut now = memory.lock().unwrap();
+        now.0 += bytes;
+        now.1 = now.1.max(now.0);
+        Self(memory, bytes)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().0 -= self.1;
+    }
+}
+
 fn amounts(of: impl Fn(usize) -> u64) -> Amounts {
     let mut amounts = Amounts::NONE;
     for (index, resource) in Resource::ALL.into_iter().enumerate() {
@@ -43,11 +61,7 @@ impl Takes {
         let (given, hold) = call.ctx.hold(want).await;
         assert!(within(given, want));
         let memory = given[Resource::Memory] * number(&plan["share"]) / 100;
-        {
-            let mut now = self.memory.lock().unwrap();
-            now.0 += memory;
-            now.1 = now.1.max(now.0);
-        }
+        let _held = Held::new(&self.memory, memory);
         tokio::time::sleep(Duration::from_millis(number(&plan["ms"]))).await;
         // A part is used here, the rest is for those that are called.
         let mut own = amounts(|index| given[Resource::ALL[index]] * number(&plan["share"]) / 100);
@@ -67,7 +81,6 @@ impl Takes {
             assert_eq!(used.amounts(), allowance.used(), "its receipt is what was booked");
             receipt.add(used.amounts(), used.hops);
         }
-        self.memory.lock().unwrap().0 -= memory;
         Report { receipt, hold, ..Report::from(Ok(Outcome::Outputs(Vec::new()))) }
     }
 }

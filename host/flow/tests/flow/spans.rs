@@ -68,6 +68,8 @@ async fn collect(level: Level, run: impl AsyncFnOnce()) -> Vec<String> {
     let spans = Arc::new(Mutex::new(Vec::new()));
     let collector = Collector { level, spans: Arc::clone(&spans) };
     let guard = tracing::subscriber::set_default(collector);
+    // A place that another test's thread came to first, just now, may have been told that nobody collects.
+    tracing::callsite::rebuild_interest_cache();
     run().await;
     drop(guard);
     let spans = spans.lock().unwrap();

@@ -59,7 +59,7 @@ async fn what_is_granted_is_answered() {
     assert!(sent[0].contains("x-a: b") && sent[0].contains("accept-encoding: identity"), "{}", sent[0]);
 }
 
-/// The four ways, with every host granted: the server on loopback is not even connected to.
+/// Whatever way is tried, with every host granted: the server on loopback is not even connected to.
 #[tokio::test]
 async fn nothing_private_is_reached_by_a_grant_for_every_host() {
     let inner = Server::start(|_| ok("inside"));

@@ -30,7 +30,7 @@ impl Asking {
         let mut config = Config { compute: sandbox.handle().clone(), ..Config::on_current_runtime() };
         let mut of_asker = Limits { fuel: FUEL, memory: 64 << 20, ..limits() };
         change(&mut of_asker, &mut config);
-        let of_helper = Limits { fuel: 20_000_000, ..limits() };
+        let of_helper = Limits { fuel: (of_asker.fuel / 20).max(20_000_000), ..limits() };
         let load = async |name, limits: &Limits, tools: &[&str]| -> Plugin {
             soon(sandbox.load(name, &floe_tests::bytes(GUEST), &granted(tools), limits)).await.unwrap()
         };
@@ -153,8 +153,9 @@ async fn what_tools_use_is_the_callers_use() {
 
 #[tokio::test]
 async fn a_call_that_is_cancelled_takes_its_tools_along() {
-    let asking = Asking::new("ask", |_, _| {}).await;
-    let submission = Submission::new("one", "tenant", json!(vec![json!(["helper/spin", {}]); 50]).into());
+    // Fuel for so long that its tool is still running when it is cancelled, however late this thread comes to that.
+    let asking = Asking::new("ask", |limits, _| limits.fuel = u64::MAX / 4).await;
+    let submission = Submission::new("one", "tenant", json!([["helper/spin", {}]]).into());
     let handle = soon(asking.flow.submit(submission)).await.unwrap();
     assert!(handle.cancel());
     let (_, terminal) = soon(handle.finish()).await;

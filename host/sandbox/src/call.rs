@@ -129,7 +129,7 @@ impl Function {
         let started = Instant::now();
         let recorded = matches!(call.taping, Taping::Record);
         let report = match self.caller(&call) {
-            Ok(caller) => self.run_for(&caller, call).await,
+            Ok(caller) => self.run_for(&caller, call, started).await,
             Err(failure) => Err(failure),
         };
         let mut report = report.unwrap_or_else(|failure| {
@@ -152,11 +152,16 @@ impl Function {
     }
 
     /// The error: there is no room for it now.
-    async fn run_for(&self, caller: &Caller, call: Call) -> Result<Report, Failure> {
+    async fn run_for(&self, caller: &Caller, call: Call, started: Instant) -> Result<Report, Failure> {
         let identity = &caller.identity;
         let (ctx, message, attempt) = (call.ctx.clone(), Arc::clone(&call.message), call.attempt);
-        let (amounts, hold) = take(identity, &call).await?;
-        let (given, deadline) = give(identity, &call, amounts[Resource::Fuel]);
+        let (mut given, mut deadline) = give(identity, &call, started);
+        let (amounts, hold) = take(identity, &call, given, deadline).await?;
+        if hold.is_some() {
+            // It may have waited for that.
+            (given, deadline) = give(identity, &call, Instant::now());
+        }
+        given.fuel = amounts[Resource::Fuel];
         let id = message.id.to_string();
         let parent = message.parent.map(|parent| parent.to_string());
         // What an instance has of earlier calls is in no record.
@@ -298,31 +303,35 @@ struct Caller {
 
 /// Takes what the call may use of its trace's budget: as much as the plugin's limits say, or less.
 /// The error: others of its trace have held the rest for as long as it may take in all.
-async fn take(identity: &Identity, call: &Call) -> Result<(Amounts, Option<Box<Hold>>), Failure> {
+async fn take(
+    identity: &Identity,
+    call: &Call,
+    given: Given,
+    deadline: Instant,
+) -> Result<(Amounts, Option<Box<Hold>>), Failure> {
     let mut amounts = identity.limits.amounts();
     if let Taping::Play(tape) = &call.taping {
         // It is told what it was told.
         amounts[Resource::Fuel] = tape.fuel;
         return Ok((amounts, None));
     }
-    let (given, deadline) = give(identity, call, 0);
     let held = tokio::time::timeout_at(deadline, call.ctx.hold(amounts)).await;
     held.map_err(|_| trap::out_of_time(identity, given))
 }
 
-/// How long it may take: as long as the plugin's limits say, or less where the attempt has less.
-fn give(identity: &Identity, call: &Call, fuel: u64) -> (Given, Instant) {
-    let (limits, now) = (&identity.limits, Instant::now());
+/// How long it may take from now: as long as the plugin's limits say, or less where the attempt has less. Its fuel is as its limits say.
+fn give(identity: &Identity, call: &Call, now: Instant) -> (Given, Instant) {
+    let limits = &identity.limits;
+    let wall = after(now, limits.wall);
     if let Taping::Play(tape) = &call.taping {
         // What it is told is what it was told; how long it may take is as long as ever.
-        return (Given { fuel, wall_ms: tape.wall_ms, wall_of_attempt: false }, after(now, limits.wall));
+        return (Given { fuel: limits.fuel, wall_ms: tape.wall_ms, wall_of_attempt: false }, wall);
     }
-    let wall = after(now, limits.wall);
     let attempt = call.deadline.filter(|deadline| *deadline < wall);
     let deadline = attempt.unwrap_or(wall);
     let wall_ms = deadline.saturating_duration_since(now).as_millis();
-    let given = Given { fuel, wall_ms: u64::try_from(wall_ms).unwrap_or(u64::MAX), wall_of_attempt: attempt.is_some() };
-    (given, deadline)
+    let wall_ms = u64::try_from(wall_ms).unwrap_or(u64::MAX);
+    (Given { fuel: limits.fuel, wall_ms, wall_of_attempt: attempt.is_some() }, deadline)
 }
 
 /// Checks the answer. The instance is kept unless the answer breaks the contract.

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use floe_flow::{Failure, FailureKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 use wasmtime::Store;
 
 use crate::call::Guest;
@@ -44,6 +43,8 @@ pub(crate) struct Room {
     all: u32,
     pools: Mutex<Vec<Weak<Pool>>>,
     waiting_bytes: AtomicU64,
+    /// Instances that ever began to wait.
+    waited: AtomicU64,
 }
 
 /// An instance between two calls.
@@ -56,7 +57,8 @@ pub(crate) struct Warm {
     pub(crate) places: Places,
     /// Whose it is: another tenant never gets it.
     pub(crate) tenant: Arc<str>,
-    since: Instant,
+    /// Grows from one that begins to wait to the next.
+    since: u64,
     bytes: u64,
 }
 
@@ -92,7 +94,7 @@ impl Room {
     /// Room for `all` instances of one memory each.
     pub(crate) fn new(all: u32) -> Arc<Self> {
         let free = Arc::new(Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)));
-        Arc::new(Self { free, all, pools: Mutex::default(), waiting_bytes: AtomicU64::new(0) })
+        Arc::new(Self { free, all, pools: Mutex::default(), waiting_bytes: AtomicU64::new(0), waited: AtomicU64::new(0) })
     }
 
     /// Places for an instance that is to run now, of the tenant's share if it has one; waiting instances make way.
@@ -162,9 +164,10 @@ impl Pool {
     pub(crate) fn put(&self, tenant: Arc<str>, store: Store<State>, guest: Guest, calls: u32, places: Places) {
         let bytes = store.data().limiter.held();
         let waiting = self.room.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let since = self.room.waited.fetch_add(1, Ordering::Relaxed);
         let count = {
             let mut warm = self.lock();
-            warm.push_back(Warm { store, guest, calls, places, tenant, since: Instant::now(), bytes });
+            warm.push_back(Warm { store, guest, calls, places, tenant, since, bytes });
             warm.len()
         };
         if count > MAX_IDLE {
@@ -175,7 +178,7 @@ impl Pool {
         }
     }
 
-    fn oldest(&self, tenant: Option<&str>) -> Option<Instant> {
+    fn oldest(&self, tenant: Option<&str>) -> Option<u64> {
         self.lock().iter().find(|warm| warm.is_of(tenant)).map(|warm| warm.since)
     }
 

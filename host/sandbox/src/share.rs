@@ -36,8 +36,8 @@ pub(crate) struct Threads {
 struct Present {
     share: Arc<Share>,
     calls: usize,
-    /// When its last call ended.
-    left: Instant,
+    /// It had no call when it was last looked at.
+    quiet: bool,
 }
 
 /// What one tenant has of the threads.
@@ -81,11 +81,12 @@ impl Threads {
         let share = match tenants.get_mut(tenant) {
             Some(present) => {
                 present.calls += 1;
+                present.quiet = false;
                 Arc::clone(&present.share)
             }
             None => {
                 let share = Arc::<Share>::default();
-                tenants.insert(Arc::clone(tenant), Present { share: Arc::clone(&share), calls: 1, left: self.since });
+                tenants.insert(Arc::clone(tenant), Present { share: Arc::clone(&share), calls: 1, quiet: false });
                 self.present.store(tenants.len(), Ordering::SeqCst);
                 share
             }
@@ -107,10 +108,13 @@ impl Threads {
         several()
     }
 
-    /// Forgets who has gone.
+    /// Forgets who has had no call since the last time.
     fn sweep(&self) {
         let mut tenants = lock(&self.tenants);
-        tenants.retain(|_, present| present.calls > 0 || present.left.elapsed() < STAY);
+        tenants.retain(|_, present| {
+            let was_quiet = std::mem::replace(&mut present.quiet, present.calls == 0);
+            !(was_quiet && present.quiet)
+        });
         self.present.store(tenants.len(), Ordering::SeqCst);
         if tenants.len() == 1 {
             // Whoever is alone waits for nobody.
@@ -172,10 +176,8 @@ impl Drop for Turns {
             self.share.wake(1);
         }
         let mut tenants = lock(&self.threads.tenants);
-        let Some(present) = tenants.get_mut(&self.tenant) else { return };
-        present.calls -= 1;
-        if present.calls == 0 {
-            present.left = Instant::now();
+        if let Some(present) = tenants.get_mut(&self.tenant) {
+            present.calls -= 1;
         }
     }
 }

@@ -192,7 +192,7 @@ pub(crate) struct Running {
     pub(crate) host_calls: u64,
     pub(crate) children: Children,
     /// On whose account it speaks to others; made when it first does.
-    pub(crate) session: Option<Session>,
+    pub(crate) session: Option<Box<Session>>,
 }
 
 impl Running {

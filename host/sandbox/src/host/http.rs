@@ -124,22 +124,24 @@ impl State {
         }
         let (limits, deadline) = (&self.plugin.limits, self.call.deadline);
         let maxima = self.maxima();
-        let session = self.call.session.get_or_insert_with(|| Session {
-            policy: Arc::clone(policy),
-            secrets: self.plugin.grants.secrets.clone(),
-            limits: Limits {
-                fields: usize::try_from(limits.fields).unwrap_or(usize::MAX),
-                field_count: DEFAULT_FIELD_COUNT,
-                connect: DEFAULT_CONNECT.min(limits.http_time),
-                first_byte: limits.http_time,
-                time: limits.http_time,
-            },
-            quotas: [Quota::of_call(maxima)].into_iter().chain(self.plugin.egress.clone()).collect(),
-            deadline: Some(deadline),
+        let session = self.call.session.get_or_insert_with(|| {
+            Box::new(Session {
+                policy: Arc::clone(policy),
+                secrets: self.plugin.grants.secrets.clone(),
+                limits: Limits {
+                    fields: usize::try_from(limits.fields).unwrap_or(usize::MAX),
+                    field_count: DEFAULT_FIELD_COUNT,
+                    connect: DEFAULT_CONNECT.min(limits.http_time),
+                    first_byte: limits.http_time,
+                    time: limits.http_time,
+                },
+                quotas: [Quota::of_call(maxima)].into_iter().chain(self.plugin.egress.clone()).collect(),
+                deadline: Some(deadline),
+            })
         });
         // The first is the call's own.
         session.quotas.iter().take(1).for_each(|quota| quota.limit(maxima));
-        Ok(session.clone())
+        Ok(Session::clone(session))
     }
 
     /// What this call may still use for itself, when those that it called have used some of it.

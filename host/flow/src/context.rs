@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::budget::{Account, Resource};
 use crate::message::{MessageId, Payload};
 use crate::node::Receipt;
+use crate::release::Release;
 use crate::stream::Sender;
 use crate::tool::Calling;
 use crate::trace::Trace;
@@ -60,6 +61,11 @@ impl Context {
     /// The name of the node in the flow.
     pub fn node(&self) -> &Arc<str> {
         self.trace.node_name(self.node)
+    }
+
+    /// What the trace began with, of [`Config::releases`](crate::Config); none where there are none.
+    pub fn release(&self) -> Option<&Release> {
+        self.trace.release.as_deref()
     }
 
     /// Invocations of nodes that the trace has left.

@@ -27,6 +27,7 @@ use crate::join::Joins;
 use crate::journal::{Cursor, Journal, JournalError, Pending, Record};
 use crate::message::{Message, MessageId, Meta, Payload};
 use crate::quota::{Quotas, Rates};
+use crate::release::{Release, Releases};
 use crate::rooms::{Slots, Tenant, lock};
 use crate::subflow::Caller;
 use crate::trace::{End, Phase, Place, State, Terminal, Trace, TraceError};
@@ -79,6 +80,8 @@ pub struct Config {
     pub observer: Option<Arc<dyn Observer>>,
     /// Keeps what must survive the process; none: nothing does.
     pub journal: Option<Arc<dyn Journal>>,
+    /// What nodes compute with, where that changes while the flow runs; none: it does not.
+    pub releases: Option<Arc<dyn Releases>>,
     /// Whoever reads the traces appends [`Record::Delivered`](crate::Record) itself. If not, a trace whose end has been read is
     /// done with, and one whose end has not been read gives all its outputs again when it is resumed.
     pub acknowledge: bool,
@@ -104,6 +107,7 @@ impl Config {
             timers: Runtime::current(),
             observer: None,
             journal: None,
+            releases: None,
             acknowledge: false,
             epoch_ms: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
@@ -213,6 +217,8 @@ struct Seat {
     tenant: Arc<Tenant>,
     credit: Option<[OwnedSemaphorePermit; 2]>,
     caller: Option<Caller>,
+    /// None: its caller's, or there are none.
+    release: Option<Release>,
 }
 
 /// What all traces of a flow share.
@@ -310,6 +316,7 @@ impl Flow {
     fn enter(&self, submission: Submission, seat: Seat) -> Result<Offered, Error> {
         let shared = &self.shared;
         let deadline = submission.deadline.into_iter().chain(shared.config.budget.deadline).min();
+        let seat = Seat { release: shared.config.releases.as_ref().map(|releases| releases.current()), ..seat };
         let trace = shared.open(submission.origin, deadline, submission.cursor, seat);
         let message = Message {
             id: MessageId::INPUT,
@@ -357,7 +364,8 @@ impl Flow {
             user: accepted.user.clone(),
             session: accepted.session.clone(),
         };
-        let seat = shared.seat(&origin.tenant, caller).await?;
+        let release = if caller.is_none() { shared.release_of(trace, accepted.release)? } else { None };
+        let seat = Seat { release, ..shared.seat(&origin.tenant, caller).await? };
         // A clock that was set back meanwhile gives no one more time than there was at the last record.
         let latest = entries.iter().map(|entry| entry.at_ms).max().unwrap_or_default();
         let now = shared.now_ms().max(latest);
@@ -380,7 +388,16 @@ impl Flow {
     /// Ends every trace in flight as failed, for this reason: what they run on must not run any more. Returns how many. Nothing
     /// keeps others from being submitted.
     pub fn fail_all(&self, code: &str, message: &str) -> usize {
-        let all: Vec<Arc<Trace>> = lock(&self.shared.traces).values().cloned().collect();
+        self.fail_those(|_| true, code, message)
+    }
+
+    /// As [`Flow::fail_all`], of those that began with this release.
+    pub fn fail_release(&self, number: u64, code: &str, message: &str) -> usize {
+        self.fail_those(|trace| trace.release.as_ref().is_some_and(|release| release.number == number), code, message)
+    }
+
+    fn fail_those(&self, which: impl Fn(&Trace) -> bool, code: &str, message: &str) -> usize {
+        let all: Vec<Arc<Trace>> = lock(&self.shared.traces).values().filter(|trace| which(trace)).cloned().collect();
         let end = |trace: &&Arc<Trace>| {
             let error = Some(TraceError::new(code, message));
             self.shared.end_with(trace, Terminal { end: End::Failed, outputs: 0, error })
@@ -475,19 +492,24 @@ impl Shared {
     async fn seat(&self, tenant: &Arc<str>, caller: Option<Caller>) -> Result<Seat, Error> {
         let tenant = self.tenant(tenant);
         if caller.is_some() {
-            return Ok(Seat { tenant, credit: None, caller });
+            return Ok(Seat { tenant, credit: None, caller, release: None });
         }
         let credit = tenant.admit(&self.credit).await.map_err(|_| Error::Stopped)?;
-        Ok(Seat { tenant, credit: Some(credit), caller })
+        Ok(Seat { tenant, credit: Some(credit), caller, release: None })
     }
 
     /// A trace that nobody knows yet and in which nothing happens.
     fn open(self: &Arc<Self>, mut origin: Origin, left: Option<Duration>, cursor: Option<Cursor>, seat: Seat) -> Arc<Trace> {
         let now = Instant::now();
-        let Seat { tenant, credit, caller } = seat;
+        let Seat { tenant, credit, caller, release } = seat;
         let (caller, part) = caller.map(|Caller { ctx, part, .. }| (ctx, part)).unzip();
         let own = left.and_then(|left| now.checked_add(left));
         let callers = caller.as_ref().and_then(|caller| caller.trace.deadline);
+        // What calls a subflow decides what it runs.
+        let release = match &caller {
+            Some(caller) => caller.trace.release.clone(),
+            None => release.map(Box::new),
+        };
         // One text for all traces of the tenant.
         origin.tenant = Arc::clone(&tenant.name);
         let state = State {
@@ -516,10 +538,20 @@ impl Shared {
             flow: Arc::clone(self),
             account: self.config.budget.account(caller.is_some()),
             caller: caller.map(Box::new),
+            release,
             cursor: cursor.map(Box::new),
             hops: AtomicU64::new(0),
             state: Mutex::new(state),
             changed: Notify::new(),
+        })
+    }
+
+    /// What a trace began with in an earlier process, where code changes while the flow runs.
+    fn release_of(&self, trace: &str, number: u64) -> Result<Option<Release>, Error> {
+        let Some(releases) = &self.config.releases else { return Ok(None) };
+        releases.numbered(number).map(Some).ok_or_else(|| {
+            let reason = format!("it began with release {number} of the flow's code, which is not here");
+            Error::Unfit { trace: trace.into(), reason }
         })
     }
 

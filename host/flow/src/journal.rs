@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{MessageId, Meta, Payload};
-use crate::node::{Failure, Outcome, Output, Receipt};
+use crate::node::{Failure, Outcome, Output, Receipt, is_zero};
 use crate::tape::Tape;
 use crate::trace::Terminal;
 
@@ -162,6 +162,9 @@ pub struct Accepted {
     /// Up to where the input had been read, this request included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
+    /// The [`Release`](crate::Release) that it began with.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub release: u64,
 }
 
 /// A place in a file of lines.

@@ -41,6 +41,7 @@ mod node;
 pub mod observe;
 mod policy;
 mod quota;
+mod release;
 mod rooms;
 mod router;
 mod schema;
@@ -71,6 +72,7 @@ pub use policy::{
     MAX_RETRY_AFTER, OnFailure, Policy, Validate,
 };
 pub use quota::{Bucket, Quota, Quotas};
+pub use release::{Release, Releases};
 pub use router::{MAX_EXPRESSION_BYTES, RouteKey, Router, Routes, RoutingTable, Rule};
 pub use schema::{
     MAX_CHECK_WORK, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_PATTERNS_BYTES, MAX_SCHEMA_BYTES, MAX_SCHEMA_FRAMES, MAX_SCHEMA_LINKS,

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::node::is_zero;
+
 /// Bytes of one attempt's answers, some 30 000 of them: more than a call that waits or streams asks for, and a record stays of the
 /// size of its payloads.
 pub const MAX_TAPE: usize = 1 << 20;
@@ -138,12 +140,6 @@ fn weight(value: &Value) -> usize {
         Value::Object(fields) => 2 + fields.iter().map(|(key, value)| key.len() + 4 + weight(value)).sum::<usize>(),
     }
 }
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;

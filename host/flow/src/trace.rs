@@ -23,6 +23,7 @@ use crate::join::{Joins, Lineage};
 use crate::journal::{At, Cursor};
 use crate::message::{Message, MessageId, Meta, Payload};
 use crate::node::{Failure, Outcome, Output, Receipt};
+use crate::release::Release;
 use crate::rooms::{Queue, Tenant, Ticket};
 use crate::tape::Tape;
 
@@ -194,6 +195,8 @@ pub(crate) struct Trace {
     pub(crate) flow: Arc<Shared>,
     /// The call that this trace is a subflow of. Boxed, as all that most traces have not: a waiting trace is to be small.
     pub(crate) caller: Option<Box<Context>>,
+    /// What it began with; none where nothing takes its place.
+    pub(crate) release: Option<Box<Release>>,
     /// Up to where its request stands in the input.
     pub(crate) cursor: Option<Box<Cursor>>,
     /// What its attempts' spans belong to; it closes with the last of whoever holds the trace, its reader included. None: nobody

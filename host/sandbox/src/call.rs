@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use floe_flow::{
     Amounts, Call, Failure, FailureKind, Hold, Invoke, Outcome, Payload, Receipt, Report, Resource, Tape, Taping, Unfit,
@@ -40,6 +41,8 @@ pub(crate) struct Loaded {
     pub(crate) places: u32,
     /// Keeps time ticking for the instances.
     pub(crate) core: Arc<Core>,
+    /// Another version has taken its place: no instance of it waits for another call.
+    pub(crate) retired: AtomicBool,
 }
 
 impl Loaded {
@@ -53,6 +56,16 @@ impl Loaded {
         store.epoch_deadline_callback(|mut store| store.data_mut().tick());
         store.fuel_async_yield_interval(Some(FUEL_YIELD)).expect("the engine counts fuel, and the interval is not zero");
         store
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    /// From now on its instances serve the call that they are made for.
+    pub(crate) fn retire(self: &Arc<Self>) {
+        self.retired.store(true, Ordering::SeqCst);
+        self.core.room.clear(self);
     }
 
     /// A new instance; the component's start functions run here, within the call's limits.
@@ -69,175 +82,16 @@ impl Loaded {
             }
         }
     }
-}
-
-/// Gives the store what one call may compute. Everything else was set when the store was made.
-pub(crate) fn begin(store: &mut Store<State>, fuel: u64) {
-    store.set_fuel(fuel).expect("the engine counts fuel");
-    store.set_epoch_deadline(1);
-}
-
-/// An instance's exports.
-pub(crate) enum Guest {
-    Node(node::Guest),
-    Toolset(toolset::Guest),
-}
-
-/// What is called.
-#[derive(Debug)]
-pub(crate) enum Target {
-    Node,
-    Tool {
-        /// What the operator passes to tools.
-        context: Payload,
-    },
-}
-
-/// A node or tool of a plugin, with its configuration.
-pub(crate) struct Function {
-    pub(crate) loaded: Arc<Loaded>,
-    pub(crate) name: String,
-    pub(crate) target: Target,
-    pub(crate) config: Payload,
-    /// Calls that one instance serves.
-    pub(crate) reuse: u32,
-    pub(crate) pool: Arc<Pool>,
-}
-
-impl Invoke for Function {
-    fn invoke(&self, call: Call) -> Pin<Box<dyn Future<Output = Report> + Send + '_>> {
-        Box::pin(self.run(call))
-    }
-}
-
-impl std::fmt::Debug for Function {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let plugin = &self.loaded.identity.name;
-        f.debug_struct("Function").field("plugin", plugin).field("name", &self.name).field("pool", &self.pool).finish()
-    }
-}
-
-/// What the guest answered.
-enum Answer {
-    Node(Result<node::Outcome, types::Failure>),
-    Tool(Result<String, types::Failure>),
-}
-
-impl Function {
-    /// The future holds the instance: dropped, it takes the instance with it.
-    async fn run(&self, call: Call) -> Report {
-        let started = Instant::now();
-        let recorded = matches!(call.taping, Taping::Record);
-        let report = match self.caller(&call) {
-            Ok(caller) => self.run_for(&caller, call, started).await,
-            Err(failure) => Err(failure),
-        };
-        let mut report = report.unwrap_or_else(|failure| {
-            let tape = recorded.then(|| Box::new(Tape::unfit(Unfit::NoRoom)));
-            Report { tape, ..Report::from(Err(failure)) }
-        });
-        report.receipt.wall = started.elapsed();
-        report
-    }
 
     /// What the plugin is for whoever calls, if that one may call it now.
     fn caller(&self, call: &Call) -> Result<Caller, Failure> {
-        let (loaded, origin) = (&self.loaded, call.ctx.origin());
-        let registry = loaded.core.tenants.as_ref().filter(|_| !matches!(call.taping, Taping::Play(_)));
-        let Some(registry) = registry else { return Ok(Caller { identity: Arc::clone(&loaded.identity), tenant: None }) };
+        let origin = call.ctx.origin();
+        let registry = self.core.tenants.as_ref().filter(|_| !matches!(call.taping, Taping::Play(_)));
+        let Some(registry) = registry else { return Ok(Caller { identity: Arc::clone(&self.identity), tenant: None }) };
         let tenant = registry.of(&origin.tenant)?;
-        let identity = tenant.plugin(&loaded.identity, &loaded.digest)?;
+        let identity = tenant.plugin(&self.identity, &self.digest)?;
         tenant.check_rate()?;
         Ok(Caller { identity, tenant: Some(tenant) })
-    }
-
-    /// The error: there is no room for it now.
-    async fn run_for(&self, caller: &Caller, call: Call, started: Instant) -> Result<Report, Failure> {
-        let identity = &caller.identity;
-        let (ctx, message, attempt) = (call.ctx.clone(), Arc::clone(&call.message), call.attempt);
-        let (mut given, mut deadline) = give(identity, &call, started);
-        let (amounts, hold) = take(identity, &call, given, deadline).await?;
-        if hold.is_some() {
-            // It may have waited for that.
-            (given, deadline) = give(identity, &call, Instant::now());
-        }
-        given.fuel = amounts[Resource::Fuel];
-        let id = message.id.to_string();
-        let parent = message.parent.map(|parent| parent.to_string());
-        // What an instance has of earlier calls is in no record.
-        let answers = Answers::new(&call.taping, self.reuse <= 1);
-        let fresh = answers.are_recorded();
-        let running = Running::new(call, answers, deadline, amounts);
-
-        let warm = if self.reuse > 1 && !fresh { self.pool.take(&ctx.origin().tenant) } else { None };
-        // The places come before the store, so that they are dropped after it.
-        let (places, store, guest, calls) = match warm {
-            Some(mut warm) => {
-                warm.store.data_mut().begin(running);
-                (warm.places, warm.store, Some(warm.guest), warm.calls)
-            }
-            None => {
-                let places = self.loaded.core.room.take(self.loaded.places, caller.tenant.as_ref())?;
-                (places, self.loaded.store(identity, running), None, 0)
-            }
-        };
-        let mut live = Live { store: Some(store), fuel: given.fuel, hold, tenant: caller.tenant.clone() };
-        begin(live.store(), given.fuel);
-        let request =
-            Request { ctx: &ctx, message: &message, id: &id, parent: parent.as_deref(), attempt, deadline_ms: given.wall_ms };
-        let (ended, cpu) = {
-            let work = pin!(self.work(live.store(), guest, &request));
-            let turns = self.loaded.core.threads.enter(&ctx.origin().tenant);
-            let mut timed = Timed::new(work, deadline, Some(&turns));
-            let ended = (&mut timed).await;
-            (ended, timed.busy)
-        };
-        let (result, kept) = match ended {
-            Ok(Ok((guest, answer))) => accept(identity, answer, guest),
-            Ok(Err(error)) => (Err(Ended::Trapped(error)), None),
-            Err(_) => (Err(Ended::OutOfTime), None),
-        };
-        let mut report = self.report(identity, &mut live, result, given);
-        report.receipt.bytes_in = request.size() + (self.name.len() + self.config.text().len()) as u64;
-        report.receipt.cpu = cpu;
-        let (mut store, hold) = live.done();
-        report.hold = hold;
-        // Exchanges over HTTP end with their call: what is left of them in the instance goes with it.
-        let over = calls + 1 >= self.reuse || fresh || store.data().has_exchanged();
-        if let Some(guest) = kept.filter(|_| !over) {
-            // A waiting instance keeps nothing of the trace that it served.
-            (store.data_mut().call.ctx, store.data_mut().call.message) = (None, None);
-            self.pool.put(Arc::clone(&ctx.origin().tenant), store, guest, calls + 1, places);
-        } else {
-            drop(store);
-        }
-        Ok(report)
-    }
-
-    /// Everything that runs the guest's code.
-    async fn work(
-        &self,
-        store: &mut Store<State>,
-        guest: Option<Guest>,
-        request: &Request<'_>,
-    ) -> wasmtime::Result<(Guest, Answer)> {
-        let guest = match guest {
-            Some(guest) => guest,
-            None => self.loaded.instantiate(store, &self.target).await?,
-        };
-        let config = self.config.text();
-        let answer = match (&guest, &self.target) {
-            (Guest::Node(guest), _) => {
-                let meta = request.meta();
-                Answer::Node(guest.call_handle(store, &self.name, config, request.node(&meta)).await?)
-            }
-            (Guest::Toolset(guest), Target::Tool { context }) => {
-                let arguments = request.message.payload.text();
-                Answer::Tool(guest.call_call(store, &self.name, config, arguments, request.tool(context)).await?)
-            }
-            (Guest::Toolset(_), Target::Node) => unreachable!("an instance is made for its target"),
-        };
-        Ok((guest, answer))
     }
 
     /// The answer or the failure, what was emitted, and what the store knows of the call's use.
@@ -288,9 +142,172 @@ impl Function {
         if let Some(unfit) = tape.unfit.or(cut) {
             *tape = Tape::unfit(unfit);
         }
-        tape.code = Some(Arc::clone(&self.loaded.code));
+        tape.code = Some(Arc::clone(&self.code));
         (tape.fuel, tape.wall_ms) = (given.fuel, given.wall_ms);
         tape
+    }
+}
+
+/// Gives the store what one call may compute. Everything else was set when the store was made.
+pub(crate) fn begin(store: &mut Store<State>, fuel: u64) {
+    store.set_fuel(fuel).expect("the engine counts fuel");
+    store.set_epoch_deadline(1);
+}
+
+/// An instance's exports.
+pub(crate) enum Guest {
+    Node(node::Guest),
+    Toolset(toolset::Guest),
+}
+
+/// What is called.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Node,
+    Tool {
+        /// What the operator passes to tools.
+        context: Payload,
+    },
+}
+
+/// A node or tool of a plugin, with its configuration.
+pub(crate) struct Function {
+    /// As it was loaded first; a trace may run a newer version of it.
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) name: String,
+    pub(crate) target: Target,
+    pub(crate) config: Payload,
+    /// Calls that one instance serves.
+    pub(crate) reuse: u32,
+    pub(crate) pool: Arc<Pool>,
+}
+
+impl Invoke for Function {
+    fn invoke(&self, call: Call) -> Pin<Box<dyn Future<Output = Report> + Send + '_>> {
+        Box::pin(self.run(call))
+    }
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plugin = &self.loaded.identity.name;
+        f.debug_struct("Function").field("plugin", plugin).field("name", &self.name).field("pool", &self.pool).finish()
+    }
+}
+
+/// What the guest answered.
+enum Answer {
+    Node(Result<node::Outcome, types::Failure>),
+    Tool(Result<String, types::Failure>),
+}
+
+impl Function {
+    /// The future holds the instance: dropped, it takes the instance with it.
+    async fn run(&self, call: Call) -> Report {
+        let started = Instant::now();
+        let recorded = matches!(call.taping, Taping::Record);
+        let replaced = self.loaded.replaced(&call.ctx);
+        let loaded = replaced.as_ref().unwrap_or(&self.loaded);
+        let report = match loaded.caller(&call) {
+            Ok(caller) => self.run_for(loaded, &caller, call, started).await,
+            Err(failure) => Err(failure),
+        };
+        let mut report = report.unwrap_or_else(|failure| {
+            let tape = recorded.then(|| Box::new(Tape::unfit(Unfit::NoRoom)));
+            Report { tape, ..Report::from(Err(failure)) }
+        });
+        report.receipt.wall = started.elapsed();
+        report
+    }
+
+    /// The error: there is no room for it now.
+    async fn run_for(&self, loaded: &Arc<Loaded>, caller: &Caller, call: Call, started: Instant) -> Result<Report, Failure> {
+        let identity = &caller.identity;
+        let (ctx, message, attempt) = (call.ctx.clone(), Arc::clone(&call.message), call.attempt);
+        let (mut given, mut deadline) = give(identity, &call, started);
+        let (amounts, hold) = take(identity, &call, given, deadline).await?;
+        if hold.is_some() {
+            // It may have waited for that.
+            (given, deadline) = give(identity, &call, Instant::now());
+        }
+        given.fuel = amounts[Resource::Fuel];
+        let id = message.id.to_string();
+        let parent = message.parent.map(|parent| parent.to_string());
+        // What an instance has of earlier calls is in no record.
+        let answers = Answers::new(&call.taping, self.reuse <= 1);
+        let fresh = answers.are_recorded();
+        let running = Running::new(call, answers, deadline, amounts);
+
+        let warm = if self.reuse > 1 && !fresh { self.pool.take(&ctx.origin().tenant, loaded) } else { None };
+        // The places come before the store, so that they are dropped after it.
+        let (places, store, guest, calls) = match warm {
+            Some(mut warm) => {
+                warm.store.data_mut().begin(running);
+                (warm.places, warm.store, Some(warm.guest), warm.calls)
+            }
+            None => {
+                let places = loaded.core.room.take(loaded.places, caller.tenant.as_ref())?;
+                (places, loaded.store(identity, running), None, 0)
+            }
+        };
+        let mut live = Live { store: Some(store), fuel: given.fuel, hold, tenant: caller.tenant.clone() };
+        begin(live.store(), given.fuel);
+        let request =
+            Request { ctx: &ctx, message: &message, id: &id, parent: parent.as_deref(), attempt, deadline_ms: given.wall_ms };
+        let (ended, cpu) = {
+            let work = pin!(self.work(loaded, live.store(), guest, &request));
+            let turns = loaded.core.threads.enter(&ctx.origin().tenant);
+            let mut timed = Timed::new(work, deadline, Some(&turns));
+            let ended = (&mut timed).await;
+            (ended, timed.busy)
+        };
+        let (result, kept) = match ended {
+            Ok(Ok((guest, answer))) => accept(identity, answer, guest),
+            Ok(Err(error)) => (Err(Ended::Trapped(error)), None),
+            Err(_) => (Err(Ended::OutOfTime), None),
+        };
+        let mut report = loaded.report(identity, &mut live, result, given);
+        report.receipt.bytes_in = request.size() + (self.name.len() + self.config.text().len()) as u64;
+        report.receipt.cpu = cpu;
+        let (mut store, hold) = live.done();
+        report.hold = hold;
+        // Exchanges over HTTP end with their call: what is left of them in the instance goes with it.
+        let over = calls + 1 >= self.reuse || fresh || store.data().has_exchanged();
+        if let Some(guest) = kept.filter(|_| !over) {
+            // A waiting instance keeps nothing of the trace that it served.
+            (store.data_mut().call.ctx, store.data_mut().call.message) = (None, None);
+            self.pool.put(loaded, Arc::clone(&ctx.origin().tenant), store, guest, calls + 1, places);
+        } else {
+            drop(store);
+        }
+        Ok(report)
+    }
+
+    /// Everything that runs the guest's code.
+    async fn work(
+        &self,
+        loaded: &Loaded,
+        store: &mut Store<State>,
+        guest: Option<Guest>,
+        request: &Request<'_>,
+    ) -> wasmtime::Result<(Guest, Answer)> {
+        let guest = match guest {
+            Some(guest) => guest,
+            None => loaded.instantiate(store, &self.target).await?,
+        };
+        let config = self.config.text();
+        let answer = match (&guest, &self.target) {
+            (Guest::Node(guest), _) => {
+                let meta = request.meta();
+                Answer::Node(guest.call_handle(store, &self.name, config, request.node(&meta)).await?)
+            }
+            (Guest::Toolset(guest), Target::Tool { context }) => {
+                let arguments = request.message.payload.text();
+                Answer::Tool(guest.call_call(store, &self.name, config, arguments, request.tool(context)).await?)
+            }
+            (Guest::Toolset(_), Target::Node) => unreachable!("an instance is made for its target"),
+        };
+        Ok((guest, answer))
     }
 }
 

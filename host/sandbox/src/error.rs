@@ -148,6 +148,20 @@ pub enum Error {
     /// Its description breaks the contract.
     #[error("its description breaks the contract: {0}")]
     Description(String),
+    /// It cannot take the place of the version that a flow was started with: start the flow anew.
+    #[error("{what}: not what the flow was started with; start it again to run this version")]
+    Changed {
+        /// What differs.
+        what: String,
+    },
+    /// Traces under way run on too many older versions: wait until some have ended.
+    #[error(
+        "limit `releases` reached: traces under way run on {max} older or newer versions; it is tried again when some have ended"
+    )]
+    Releases {
+        /// How many there may be.
+        max: usize,
+    },
     /// It has no such node or tool.
     #[error("there is no {what} `{name}`; it has {known}")]
     Unknown {

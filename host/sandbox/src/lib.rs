@@ -39,6 +39,7 @@ mod text;
 mod timed;
 mod trap;
 mod trusted;
+mod versions;
 
 pub use bench::{Guard, Idle, Raw};
 pub use cache::DEFAULT_CACHE_BYTES;
@@ -63,3 +64,4 @@ pub use pool::{MAX_IDLE, MAX_IDLE_BYTES};
 pub use sandbox::{Config, DEFAULT_POOL, MAX_COMPILE_MEMORY, Sandbox};
 pub use tenants::{Ceiling, Tenants};
 pub use text::plain;
+pub use versions::{MAX_RELEASES, Versions};

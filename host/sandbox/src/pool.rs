@@ -11,7 +11,7 @@ use floe_flow::{Failure, FailureKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::Store;
 
-use crate::call::Guest;
+use crate::call::{Guest, Loaded};
 use crate::engine::TICK;
 use crate::state::State;
 use crate::tenants::{Shared, Tenant};
@@ -51,6 +51,8 @@ pub(crate) struct Room {
 pub(crate) struct Warm {
     pub(crate) store: Store<State>,
     pub(crate) guest: Guest,
+    /// What it is an instance of.
+    loaded: Arc<Loaded>,
     /// Calls that it has served.
     pub(crate) calls: u32,
     /// After the store, so that its slots are free before its places are.
@@ -128,6 +130,14 @@ impl Room {
         }
     }
 
+    /// Drops what waits of this code, which nothing new calls any more.
+    pub(crate) fn clear(&self, loaded: &Arc<Loaded>) {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for pool in pools.iter().filter_map(Weak::upgrade) {
+            while pool.remove(|warm| Arc::ptr_eq(&warm.loaded, loaded)).is_some() {}
+        }
+    }
+
     /// Drops the instance that has waited longest, of this tenant or of all; false if none waits.
     fn evict(&self, tenant: Option<&str>) -> bool {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -149,11 +159,11 @@ impl Pool {
         pool
     }
 
-    /// An instance that waits for a call of this tenant: the one that came last, whose memory is still in the caches.
-    pub(crate) fn take(&self, tenant: &str) -> Option<Warm> {
+    /// An instance of this code that waits for a call of this tenant: the one that came last, whose memory is still in the caches.
+    pub(crate) fn take(&self, tenant: &str, loaded: &Arc<Loaded>) -> Option<Warm> {
         let warm = {
             let mut warm = self.lock();
-            let at = warm.iter().rposition(|warm| *warm.tenant == *tenant)?;
+            let at = warm.iter().rposition(|warm| *warm.tenant == *tenant && Arc::ptr_eq(&warm.loaded, loaded))?;
             warm.remove(at)?
         };
         self.room.waiting_bytes.fetch_sub(warm.bytes, Ordering::Relaxed);
@@ -161,15 +171,27 @@ impl Pool {
     }
 
     /// Keeps the instance. Others make way if too many wait, or with too much memory; it itself does if there are no others.
-    pub(crate) fn put(&self, tenant: Arc<str>, store: Store<State>, guest: Guest, calls: u32, places: Places) {
+    pub(crate) fn put(
+        &self,
+        loaded: &Arc<Loaded>,
+        tenant: Arc<str>,
+        store: Store<State>,
+        guest: Guest,
+        calls: u32,
+        places: Places,
+    ) {
         let bytes = store.data().limiter.held();
         let waiting = self.room.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let since = self.room.waited.fetch_add(1, Ordering::Relaxed);
         let count = {
             let mut warm = self.lock();
-            warm.push_back(Warm { store, guest, calls, places, tenant, since, bytes });
+            warm.push_back(Warm { store, guest, loaded: Arc::clone(loaded), calls, places, tenant, since, bytes });
             warm.len()
         };
+        // Asked when it is in there, so that either this or what retires the code finds it.
+        if loaded.is_retired() {
+            self.room.clear(loaded);
+        }
         if count > MAX_IDLE {
             self.pop(None);
         }
@@ -184,9 +206,13 @@ impl Pool {
 
     /// Takes the longest waiting out, of this tenant or of all. Its memory is cleared by whoever drops it, after the lock is free.
     fn pop(&self, tenant: Option<&str>) -> Option<Warm> {
+        self.remove(|warm| warm.is_of(tenant))
+    }
+
+    fn remove(&self, which: impl Fn(&Warm) -> bool) -> Option<Warm> {
         let warm = {
             let mut warm = self.lock();
-            let at = warm.iter().position(|warm| warm.is_of(tenant))?;
+            let at = warm.iter().position(which)?;
             warm.remove(at)?
         };
         self.room.waiting_bytes.fetch_sub(warm.bytes, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use floe_flow::StateStore;
 use floe_flow::state::{MAX_STATE_BYTES, Memory};
@@ -248,7 +249,17 @@ impl Sandbox {
         let places = places(&component, limits);
         let code = code(&inspection.digest).into();
         let digest = inspection.digest.clone();
-        let loaded = Arc::new(Loaded { identity, pre, node, toolset, code, digest, places, core: Arc::clone(&self.core) });
+        let loaded = Arc::new(Loaded {
+            identity,
+            pre,
+            node,
+            toolset,
+            code,
+            digest,
+            places,
+            core: Arc::clone(&self.core),
+            retired: AtomicBool::new(false),
+        });
         Plugin::describe(loaded, inspection, self.handle()).await
     }
 

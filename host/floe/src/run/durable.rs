@@ -178,6 +178,7 @@ impl Durable {
             priority: 0,
             deadline_ms: None,
             cursor: Some(cursor),
+            release: 0,
         };
         let accepted = self.journal.append(trace, entry(Record::Accepted(Box::new(accepted))));
         let terminal = Terminal { end: End::Failed, outputs: 0, error: Some(error.clone()) };

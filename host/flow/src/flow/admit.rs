@@ -42,6 +42,6 @@ impl Shared {
         let own = own.map_err(|error| refused(error, "in_flight_per_tenant", tenant.max))?;
         let common = Arc::clone(&self.credit).try_acquire_owned();
         let common = common.map_err(|error| refused(error, "in_flight", self.config.in_flight))?;
-        Ok(Seat { tenant, credit: Some([own, common]), caller: None })
+        Ok(Seat { tenant, credit: Some([own, common]), caller: None, release: None })
     }
 }

@@ -123,7 +123,7 @@ impl Flow {
     /// A trace that is in no table and in nobody's way.
     fn outside(&self, origin: Origin) -> Arc<Trace> {
         let tenant = self.shared.tenant(&origin.tenant);
-        self.shared.open(origin, None, None, Seat { tenant, credit: None, caller: None })
+        self.shared.open(origin, None, None, Seat { tenant, credit: None, caller: None, release: None })
     }
 }
 

@@ -35,6 +35,7 @@ impl Step<'_> {
             priority: message.priority,
             deadline_ms: left.map(|left| self.flow.now_ms().saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))),
             cursor: self.trace.cursor.as_deref().copied(),
+            release: self.trace.release.as_ref().map_or(0, |release| release.number),
         };
         // It is on its way already, or the trace would end for want of messages.
         self.state.live += 1;

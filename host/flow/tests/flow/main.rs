@@ -22,6 +22,7 @@ mod properties;
 mod quotas;
 mod random;
 mod recoveries;
+mod releases;
 mod rooms;
 mod routes;
 mod schemas;

@@ -9,3 +9,4 @@ mod fuzz;
 mod load;
 mod replay;
 mod support;
+mod versions;

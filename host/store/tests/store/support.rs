@@ -37,6 +37,7 @@ pub(crate) fn accepted(tenant: &str) -> Accepted {
         priority: 0,
         deadline_ms: None,
         cursor: None,
+        release: 0,
     }
 }
 

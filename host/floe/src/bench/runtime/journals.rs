@@ -88,6 +88,7 @@ impl Bench<'_> {
             priority: 0,
             deadline_ms: None,
             cursor: None,
+            release: 0,
         };
         let done = Record::Done {
             at: At { node: "hop-0".into(), message: MessageId::INPUT, attempt: 1 },

@@ -55,14 +55,7 @@ async fn assemble_with(
     let (mut plugins, mut warnings, mut problems) = (Vec::new(), Vec::new(), flow.problems(Vec::new()));
     let revoked = Revoked::load()?;
     for (within, part) in flow.parts() {
-        let mut loaded = Loaded {
-            within: &within,
-            components,
-            revoked: &revoked,
-            plugins: Vec::new(),
-            warnings: Vec::new(),
-            problems: Vec::new(),
-        };
+        let mut loaded = Loaded::of(&within, components, &revoked);
         for (name, config) in part.file.plugins.iter() {
             loaded.load(part, sandbox, name, config).await;
         }
@@ -82,6 +75,21 @@ async fn assemble_with(
     Err(problems.into())
 }
 
+/// Loads one of the flow's plugins again, by its whole name: its source as it is now, or these bytes.
+pub(crate) async fn load_again(flow: &Flow, sandbox: &Sandbox, whole: &str, bytes: Option<Vec<u8>>) -> Result<Plugin, Error> {
+    let revoked = Revoked::load()?;
+    let components = bytes.map(|bytes| BTreeMap::from([(whole.to_owned(), bytes)]));
+    for (within, part) in flow.parts() {
+        let Some(name) = whole.strip_prefix(&within) else { continue };
+        let Some(config) = part.file.plugins.get(name) else { continue };
+        let mut loaded = Loaded::of(&within, components.as_ref(), &revoked);
+        loaded.load(part, sandbox, name, config).await;
+        let Loaded { mut plugins, problems, .. } = loaded;
+        return plugins.pop().ok_or_else(|| part.problems(problems).into());
+    }
+    Err(Error::wrong(format!("the flow has no plugin `{}`", plain(whole, 64))))
+}
+
 struct Loaded<'f> {
     /// What stands before the names of this flow's plugins.
     within: &'f str,
@@ -93,7 +101,11 @@ struct Loaded<'f> {
     problems: Vec<Problem>,
 }
 
-impl Loaded<'_> {
+impl<'f> Loaded<'f> {
+    fn of(within: &'f str, components: Option<&'f BTreeMap<String, Vec<u8>>>, revoked: &'f Revoked) -> Self {
+        Self { within, components, revoked, plugins: Vec::new(), warnings: Vec::new(), problems: Vec::new() }
+    }
+
     async fn load(&mut self, flow: &Flow, sandbox: &Sandbox, name: &str, config: &file::Plugin) {
         let limits = config.limits.over(config.profile);
         let resolve = |path: &str| flow.resolve(path);

@@ -195,6 +195,15 @@ pub fn locate(flow: &Flow, name: &str, source: &str) -> Result<Located, Error> {
     Ok(Located { file: path, stale: None, digest: None })
 }
 
+/// Where the component of a flow's plugin is now, whether it is there or not, without a look at its sources.
+pub(crate) fn place(flow: &Flow, source: &str) -> Result<PathBuf, Error> {
+    if let Some(stored) = stored(source) {
+        return Ok(Store::open()?.find(stored)?.file);
+    }
+    let path = flow.resolve(source);
+    if path.is_dir() { stamp::place(&path) } else { Ok(path) }
+}
+
 fn missing_source(flow: &Flow, name: &str, path: &Path) -> Error {
     let at = flow.value_span(&["plugins".into(), name.into(), "source".into()]);
     let message = format!("the source of plugin `{name}` is not there: {}", path.display());

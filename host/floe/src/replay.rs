@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use floe_flow::{Attempted, Config, Entry, FailureKind, Flow, Record, Tape, Unfit};
 use floe_sandbox::Secret;
-use floe_store::{Reader, RunInfo};
+use floe_store::{Plugin, Reader, RunInfo};
 use serde_json::json;
 
 use crate::cli::ReplayArgs;
@@ -72,6 +72,8 @@ fn node_of(record: &Record) -> Option<&str> {
 /// What a journal has of a run, beside a trace's records.
 struct Kept {
     info: RunInfo,
+    /// Those that the trace began with.
+    plugins: Vec<Plugin>,
     /// Components by their plugins' names.
     components: BTreeMap<String, Vec<u8>>,
     /// From the trace that was submitted to the one that is asked for: each called the next.
@@ -81,8 +83,13 @@ struct Kept {
 impl Kept {
     async fn read(reader: &Reader, trace: &str, entries: &[Entry]) -> Result<Option<Self>, Error> {
         let Some(info) = reader.info().await? else { return Ok(None) };
+        let release = match entries.first().map(|entry| &entry.record) {
+            Some(Record::Accepted(accepted)) => accepted.release,
+            _ => info.release(),
+        };
+        let plugins = info.plugins_of(release).to_vec();
         let mut components = BTreeMap::new();
-        for plugin in &info.plugins {
+        for plugin in &plugins {
             let Some(bytes) = reader.component(&plugin.digest).await? else {
                 let message = format!("the journal does not have the component {} of plugin `{}`", plugin.digest, plugin.name);
                 return Err(Error::wrong(message));
@@ -100,18 +107,18 @@ impl Kept {
             caller = caller_of(&reader.load(&trace).await?);
             chain.insert(0, trace);
         }
-        Ok(Some(Self { info, components, chain }))
+        Ok(Some(Self { info, plugins, components, chain }))
     }
 
     async fn replay(self, args: &ReplayArgs, settings: &Settings, entries: Vec<Entry>) -> Result<Exit, Error> {
-        let Self { info, components, chain } = self;
+        let Self { info, plugins, components, chain } = self;
         let file = flow_file(&info)?;
         let sandbox = start::sandbox_with(settings, |config| config.secret = info.secret.map(Secret::new))?;
         let assembled = assemble::assemble_from(&file, &sandbox, settings.cores.get(), &components).await?;
         let outer = Flow::start(assembled.graph, unbounded(start::config(&file, &sandbox)));
         let (flow, part, within) = inner(&outer, &file, &chain)?;
         let past = flow.look_back(&args.trace, entries).map_err(|error| Error::wrong(error.to_string()))?;
-        let judge = Judge { info: &info, part, within, engine: durable::engine() };
+        let judge = Judge { info: &info, plugins: &plugins, part, within, engine: durable::engine() };
         let mut tally = Tally { args, identical: 0, differ: 0, left_out: BTreeMap::new() };
         for attempt in past.attempts.iter().filter(|attempt| args.node.as_deref().is_none_or(|node| *node == *attempt.at.node)) {
             if let Some(why) = judge.left_out(attempt) {
@@ -181,6 +188,7 @@ fn inner<'f>(flow: &'f Flow, file: &'f file::Flow, chain: &[String]) -> Result<(
 /// Knows which attempts can be made once more.
 struct Judge<'f> {
     info: &'f RunInfo,
+    plugins: &'f [Plugin],
     part: &'f file::Flow,
     within: String,
     /// Of this process.
@@ -238,7 +246,7 @@ impl Judge<'_> {
         let name = format!("{}{plugin}", self.within);
         let ran = tape.code.as_deref()?;
         let same = |digest: &str| digest.strip_prefix("sha256:").and_then(|digits| digits.get(..16)) == Some(ran);
-        let known = self.info.plugins.iter().any(|plugin| plugin.name == name && same(&plugin.digest));
+        let known = self.plugins.iter().any(|plugin| plugin.name == name && same(&plugin.digest));
         (!known).then(|| format!("it ran other code of plugin `{name}`, sha256:{ran}…, than the journal's run now has"))
     }
 }

@@ -9,6 +9,7 @@ mod interrupt;
 mod log;
 mod output;
 mod reader;
+mod reload;
 mod revoked;
 mod summary;
 mod watch;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_flow::{Config, Cursor, End, Flow, JournalError, Observer, Several, TraceError};
+use floe_flow::{Config, Cursor, End, Flow, JournalError, Observer, Release, Several, TraceError};
 use floe_sandbox::Sandbox;
 use indicatif::ProgressBar;
 use tokio::sync::mpsc::Receiver;
@@ -31,6 +32,7 @@ use crate::cli::{ProcessArgs, ResumeArgs, RunArgs};
 use crate::export::Endpoint;
 use crate::file::{self, TenantsFile};
 use crate::settings::Settings;
+use crate::store::Banned;
 use crate::{Error, Exit, assemble, builder, export, start, store};
 
 pub use log::start as start_log;
@@ -40,6 +42,7 @@ use input::{Line, Reading};
 use interrupt::Interrupts;
 use output::{Lines, Output};
 use reader::{Ended, Reader};
+use reload::Code;
 pub(crate) use summary::count;
 use summary::{Summary, plural};
 use watch::Watch;
@@ -154,7 +157,8 @@ impl Plan {
         };
         let mut config = self.config(sandbox, observer, durable.as_deref());
         config.quotas = tenants.map(|tenants| Arc::new(tenants.quotas()));
-        let watched = store::Watch::new(&assembled.plugins);
+        let code = Code::begin(&self.flow, sandbox, &assembled.plugins, durable.as_ref(), self.process.reload).await?;
+        config.releases = code.versions();
         let lines = self.lines(durable.as_deref(), config.budget.payload)?;
         let output = Output::open(self.output.as_deref(), durable.as_ref())?;
         let serving = endpoint.map(Endpoint::serve).transpose()?;
@@ -170,28 +174,26 @@ impl Plan {
             traces: JoinSet::new(),
             ends: BTreeMap::new(),
             lost: None,
-            watched,
+            watched: code.watch,
+            earlier: code.earlier,
             grace: self.process.grace.0,
             bar,
         };
-        let fed = run.feed(lines, &watch).await;
-        run.bar.finish_and_clear();
-        let Run { ends, flow: running, lines, durable, .. } = run;
-        // Whatever has not ended stays in the journal; nothing holds that one any more.
-        running.stop(Duration::ZERO).await;
-        drop((running, lines));
-        let written = output.close().await;
+        let fed = match code.reload {
+            Some(reload) => tokio::select! {
+                fed = run.feed(lines, &watch) => fed,
+                never = reload.go_on() => match never {},
+            },
+            None => run.feed(lines, &watch).await,
+        };
+        let (ends, written, unfinished) = run.close(output).await;
         if let Some(serving) = serving {
             serving.stop().await;
         }
-        let unfinished = match durable {
-            Some(durable) => durable.close().await,
-            None => 0,
-        };
         let numbers = watch.numbers();
         drop(watch);
         let events = events.map_or(Ok(()), watch::EventFile::close);
-        let summary = Summary { ends, numbers, took: started.elapsed(), unfinished: unfinished as u64 };
+        let summary = Summary { ends, numbers, took: started.elapsed(), unfinished };
         summary.print(settings, self.journal.as_deref());
         summary.exit(fed, written, events, self)
     }
@@ -295,7 +297,9 @@ struct Run {
     /// Why the journal cannot be written any more.
     lost: Option<String>,
     /// Says when a plugin must not run any more.
-    watched: store::Watch,
+    watched: Arc<store::Watch>,
+    /// What unfinished traces of an earlier process began with, until all of them go on.
+    earlier: Vec<Release>,
     /// After the first interrupt.
     grace: Duration,
     bar: ProgressBar,
@@ -328,17 +332,27 @@ impl Run {
                     self.wind_down(Duration::ZERO, &mut interrupts).await;
                     return Fed::OutputGone;
                 }
-                _ = recheck.tick() => if let Some(why) = self.watched.look() {
-                    drop(lines);
-                    self.flow.fail_all(revoked::CODE, &why);
-                    self.wind_down(Duration::ZERO, &mut interrupts).await;
-                    return Fed::Revoked(why);
+                _ = recheck.tick() => match self.watched.look() {
+                    Some(Banned { is_newest: true, why, .. }) => {
+                        drop(lines);
+                        self.flow.fail_all(revoked::CODE, &why);
+                        self.wind_down(Duration::ZERO, &mut interrupts).await;
+                        return Fed::Revoked(why);
+                    }
+                    Some(Banned { release, why, .. }) => {
+                        let ended = self.flow.fail_release(release, revoked::CODE, &why);
+                        tracing::warn!(ended, "{why}; traces on another version go on");
+                    }
+                    None => {}
                 },
                 Some(ended) = self.traces.join_next() => self.count(ended.ok()),
                 _ = redraw.tick() => self.bar.set_message(format!("{} hops", count(watch.hops()))),
                 permit = permit(&self.in_flight), if unfinished.len() > 0 => {
                     if let Some(trace) = unfinished.next() {
                         self.go_on(trace, permit);
+                    }
+                    if unfinished.len() == 0 {
+                        self.earlier.clear();
                     }
                 }
                 (permit, line) = next_line(&self.in_flight, &mut lines), if fed.is_none() && unfinished.len() == 0 => match line {
@@ -399,10 +413,12 @@ impl Run {
 
     /// Takes up a trace that another process began.
     fn go_on(&mut self, trace: Arc<str>, permit: OwnedSemaphorePermit) {
-        let (flow, reader) = (self.flow.clone(), self.reader(0));
+        let (flow, reader, earlier) = (self.flow.clone(), self.reader(0), self.earlier.clone());
         self.traces.spawn(async move {
             let _permit = permit;
-            match flow.resume(&trace).await {
+            let resumed = flow.resume(&trace).await;
+            drop(earlier);
+            match resumed {
                 Ok(handle) => {
                     let line = handle.cursor().map_or(0, |cursor| cursor.line);
                     let reader = Reader { line, ..reader };
@@ -420,6 +436,21 @@ impl Run {
 
     fn reader(&self, line: u64) -> Reader {
         Reader { lines: self.lines.clone(), line, durable: self.durable.is_some() }
+    }
+
+    /// Stops what still runs, and closes output and journal: how traces ended, whether all was written, and how many are unfinished.
+    async fn close(self, output: Output) -> (BTreeMap<&'static str, u64>, std::io::Result<()>, u64) {
+        self.bar.finish_and_clear();
+        let Self { ends, flow, lines, durable, .. } = self;
+        // Whatever has not ended stays in the journal; nothing holds that one any more.
+        flow.stop(Duration::ZERO).await;
+        drop((flow, lines));
+        let written = output.close().await;
+        let unfinished = match durable {
+            Some(durable) => durable.close().await as u64,
+            None => 0,
+        };
+        (ends, written, unfinished)
     }
 
     /// Lets what is in flight come to its end for a while, or until the caller asks again.

@@ -29,7 +29,7 @@ pub use lock::{Approval, Entry, Lock, MAX_LOCK_BYTES};
 pub use revoked::{MAX_REVOKED_BYTES, Revoked};
 
 pub(crate) use diff::is_within;
-pub(crate) use revoked::{RECHECK, Watch};
+pub(crate) use revoked::{Banned, RECHECK, Watch};
 
 /// What stands before the name of a plugin of the store, as a `source` in a flow file.
 const PREFIX: &str = "store:";

@@ -75,6 +75,15 @@ impl Versions {
         Arc::new(Self(Mutex::new(State { newest: number, code, alive })))
     }
 
+    /// Whether [`Versions::replace`] would do it now.
+    ///
+    /// # Errors
+    /// As that.
+    pub fn check(&self, first: &Plugin, with: &Plugin) -> Result<(), Error> {
+        check(first, with)?;
+        if self.alive().len() >= MAX_RELEASES { Err(Error::Releases { max: MAX_RELEASES }) } else { Ok(()) }
+    }
+
     /// From now on, traces that begin call `with` wherever the flow was made of `first`. Returns the number of that release.
     ///
     /// # Errors

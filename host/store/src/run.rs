@@ -34,8 +34,11 @@ pub struct RunInfo {
     pub output: Option<String>,
     /// What compiled the plugins: they compute the same as long as it is the same.
     pub engine: String,
-    /// The plugins, in the flow file's order.
+    /// The plugins, in the flow file's order: the newest, if some were replaced while it ran.
     pub plugins: Vec<Plugin>,
+    /// The plugins of its earlier releases, by their numbers ([`floe_flow::Accepted::release`]); that of the newest comes next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Vec<Plugin>>,
     /// The files of its subflows, by name: the SHA-256 of each text, in hexadecimal digits.
     #[serde(default)]
     pub subflows: Vec<(String, String)>,
@@ -53,6 +56,23 @@ pub struct Plugin {
     pub digest: String,
     /// Where it came from.
     pub source: String,
+}
+
+impl RunInfo {
+    /// The number of the newest release.
+    pub fn release(&self) -> u64 {
+        self.earlier.len() as u64
+    }
+
+    /// The plugins that traces of this release run.
+    pub fn plugins_of(&self, release: u64) -> &[Plugin] {
+        usize::try_from(release).ok().and_then(|release| self.earlier.get(release)).unwrap_or(&self.plugins)
+    }
+
+    /// A release with these plugins follows.
+    pub fn replace(&mut self, plugins: Vec<Plugin>) {
+        self.earlier.push(std::mem::replace(&mut self.plugins, plugins));
+    }
 }
 
 impl Sqlite {

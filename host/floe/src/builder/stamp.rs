@@ -58,6 +58,11 @@ impl Artifact {
     }
 }
 
+/// Where the component of this folder is, whether it is built or not.
+pub(super) fn place(dir: &Path) -> Result<PathBuf, Error> {
+    Ok(component_file(&Project::read(dir)?))
+}
+
 /// Copies the component to its place and stamps it; each file is whole or not there.
 pub(super) fn keep(project: &Project, outcome: &Outcome) -> Result<Artifact, Error> {
     let file = component_file(project);

@@ -72,6 +72,10 @@ pub struct ProcessArgs {
     /// says what can stand in it
     #[arg(long, value_name = "FILE")]
     pub tenants: Option<PathBuf>,
+    /// Look every second whether a plugin's component has changed, and take the new one if it can do what the old one does, with the
+    /// same schemas and grants. Traces under way run on with what they began with
+    #[arg(long)]
+    pub reload: bool,
     /// How long what is in flight has to come to its end after Ctrl-C or SIGTERM; 0s stops it at once
     #[arg(long, value_name = "TIME", default_value_t = Time(DEFAULT_GRACE), value_parser = grace)]
     pub grace: Time,

@@ -1,7 +1,7 @@
 //! A run with a journal: what it was started with, what of it is done, and whether it may go on with what is here now.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 use floe_flow::journal::{Accepted, JournalError, Pending};
@@ -28,6 +28,8 @@ pub(crate) struct Durable {
     pub(crate) written: Cursor,
     /// Traces that go on.
     pub(crate) unfinished: Vec<Arc<str>>,
+    /// What the journal knows of the run.
+    info: Mutex<Option<RunInfo>>,
 }
 
 /// A journal that is open, before it is known what is to be run.
@@ -105,11 +107,16 @@ impl Durable {
     /// Takes a journal for what is to be run: a new one, or one that was begun with the same.
     pub(super) async fn open(opened: Opened, plan: &Plan, assembled: &Assembled) -> Result<Self, Error> {
         let Opened { path, journal, known, secret } = opened;
-        let info = RunInfo { secret: Some(*secret.bytes()), ..info(plan, assembled)? };
+        let mut info = RunInfo { secret: Some(*secret.bytes()), ..info(plan, assembled)? };
         match &known {
             None => journal.start(&info).await?,
             Some(known) => {
                 let differences = differences(known, &info);
+                let is_same =
+                    known.plugins.iter().map(|plugin| &plugin.digest).eq(info.plugins.iter().map(|plugin| &plugin.digest));
+                // Traces of earlier releases go on with what is here now, too.
+                let earlier = |plugins: &Vec<_>| if is_same { plugins.clone() } else { info.plugins.clone() };
+                info.earlier = known.earlier.iter().map(earlier).collect();
                 if !differences.is_empty() && !plan.migrate {
                     let shown = path.display();
                     let message = format!("`{shown}` was begun with something else: {}", differences.join("; "));
@@ -123,14 +130,10 @@ impl Durable {
                 }
             }
         }
+        let durable = Self { info: Mutex::new(Some(info)), ..Self::as_it_is(journal).await? };
         for (plugin, file) in components(&plan.flow, &assembled.plugins) {
-            let bytes =
-                std::fs::read(&file).map_err(|error| Error::wrong(format!("cannot read `{}`: {error}", file.display())))?;
-            // It may have been built again since it was loaded.
-            check_digest(&file, &bytes, &plugin.digest)?;
-            journal.put_component(&plugin.digest, bytes).await?;
+            durable.keep(plugin, &file).await?;
         }
-        let durable = Self::as_it_is(journal).await?;
         if known.is_some() {
             tracing::info!(unfinished = durable.unfinished.len(), line = durable.read.line + 1, "the run goes on");
         }
@@ -148,7 +151,42 @@ impl Durable {
         let read = journal.reader().input_cursor().await?.unwrap_or(start);
         let written = journal.reader().output_cursor().await?.unwrap_or(start);
         let unfinished = journal.unfinished().await.map_err(|error| Error::wrong(error.to_string()))?;
-        Ok(Self { journal, read, written, unfinished })
+        Ok(Self { journal, read, written, unfinished, info: Mutex::default() })
+    }
+
+    /// What the journal knows of the run, as it was opened and with what was replaced since; none: it was opened as it is.
+    pub(super) fn info(&self) -> Option<RunInfo> {
+        self.info.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that traces run another version of a plugin from now on, and keeps its component.
+    pub(super) async fn replace(&self, plugin: &Plugin, file: &Path) -> Result<(), Error> {
+        let Some(mut info) = self.info() else { return Ok(()) };
+        self.keep(plugin, file).await?;
+        let mut plugins = info.plugins.clone();
+        for known in plugins.iter_mut().filter(|known| known.name == plugin.name) {
+            known.digest.clone_from(&plugin.digest);
+        }
+        info.replace(plugins);
+        self.journal.restart(&info).await?;
+        *self.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info);
+        Ok(())
+    }
+
+    async fn keep(&self, plugin: &Plugin, file: &Path) -> Result<(), Error> {
+        let bytes = std::fs::read(file).map_err(|error| Error::wrong(format!("cannot read `{}`: {error}", file.display())))?;
+        // It may have been built again since it was loaded.
+        check_digest(file, &bytes, &plugin.digest)?;
+        Ok(self.journal.put_component(&plugin.digest, bytes).await?)
+    }
+
+    /// The release that a trace began with.
+    pub(super) async fn release_of(&self, trace: &str) -> Result<u64, Error> {
+        let entries = self.journal.load(trace).await.map_err(|error| Error::wrong(error.to_string()))?;
+        Ok(match entries.first().map(|entry| &entry.record) {
+            Some(Record::Accepted(accepted)) => accepted.release,
+            _ => 0,
+        })
     }
 
     /// Closes the file, and returns how many traces go on another time.
@@ -237,6 +275,7 @@ fn info(plan: &Plan, assembled: &Assembled) -> Result<RunInfo, Error> {
         output: plan.output.as_deref().map(absolute),
         engine: engine(),
         plugins: plugins.collect(),
+        earlier: Vec::new(),
         subflows: parts(&plan.flow).collect(),
         secret: None,
     })

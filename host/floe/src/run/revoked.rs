@@ -19,19 +19,22 @@ use crate::{Error, start};
 pub(super) const CODE: &str = "revoked";
 
 impl Plan {
-    /// If the journal was begun with a plugin that is revoked, ends the traces that wait in it. Then the run is over, unless it is
-    /// to go on with something else.
+    /// Ends the traces that wait in the journal and began with a plugin that is revoked. If the newest ones do, the run is over,
+    /// unless it is to go on with something else.
     pub(super) fn end_revoked(&self) -> Result<(), Error> {
         let Some(path) = self.journal.as_deref().filter(|path| path.exists()) else { return Ok(()) };
         let revoked = Revoked::load()?;
         start::runtime()?.block_on(async {
-            let info = Sqlite::read(path).await?.info().await?;
-            let plugins = info.iter().flat_map(|info| &info.plugins);
-            let Some(plugin) = { plugins }.find(|plugin| revoked.has(&plugin.digest)) else { return Ok(()) };
-            let why = revoked.why(&plugin.name, &plugin.digest);
-            let ended = self.end_waiting(path, &why).await?;
-            if self.migrate {
-                tracing::warn!(ended, "{why}; the run goes on with what is here now");
+            let Some(info) = Sqlite::read(path).await?.info().await? else { return Ok(()) };
+            let why_not = |release| {
+                let plugin = info.plugins_of(release).iter().find(|plugin| revoked.has(&plugin.digest))?;
+                Some(revoked.why(&plugin.name, &plugin.digest))
+            };
+            let Some(why) = (0..=info.release()).rev().find_map(why_not) else { return Ok(()) };
+            let ended = self.end_waiting(path, why_not).await?;
+            let goes_on = if self.migrate { "what is here now" } else { "another version" };
+            if self.migrate || why_not(info.release()).is_none() {
+                tracing::warn!(ended, "{why}; the run goes on with {goes_on}");
                 return Ok(());
             }
             let shown = path.display();
@@ -42,18 +45,20 @@ impl Plan {
         })
     }
 
-    /// Ends what waits in the journal, writes the ends to the output, and returns how many.
-    async fn end_waiting(&self, path: &Path, why: &str) -> Result<u64, Error> {
+    /// Ends what waits in the journal and must not go on, by the release that it began with; writes these ends to the output, and
+    /// returns how many.
+    async fn end_waiting(&self, path: &Path, why_not: impl Fn(u64) -> Option<String>) -> Result<u64, Error> {
         let durable = Arc::new(Durable::reopen(path, self).await?);
         let journal = Arc::clone(&durable.journal);
         let lost = |error: floe_flow::JournalError| Error::wrong(error.to_string());
-        let mut ended = 0;
+        let (mut ended, mut over) = (0, Vec::new());
         for trace in &durable.unfinished {
+            let Some(why) = why_not(durable.release_of(trace).await?) else { continue };
+            over.push(Arc::clone(trace));
             // Some have ended, and nobody has been told yet.
             let has_ended = journal.load(trace).await.map_err(lost)?.iter().any(|entry| matches!(entry.record, Record::Ended(_)));
             if !has_ended {
-                let error =
-                    TraceError { code: CODE.to_owned(), message: why.to_owned(), node: None, attempt: None, detail: None };
+                let error = TraceError { code: CODE.to_owned(), message: why, node: None, attempt: None, detail: None };
                 let terminal = Terminal { end: End::Failed, outputs: 0, error: Some(error) };
                 journal.append(trace, entry(Record::Ended(terminal))).await.map_err(lost)?;
                 ended += 1;
@@ -63,7 +68,7 @@ impl Plan {
         let config = Config { journal: Some(journal as _), acknowledge: true, ..Config::on_current_runtime() };
         let flow = Flow::start(self.flow.outline()?, config);
         let output = Output::open(self.output.as_deref(), Some(&durable))?;
-        for trace in durable.unfinished.clone() {
+        for trace in over {
             let handle = flow.resume(&trace).await.map_err(|error| Error::wrong(error.to_string()))?;
             let line = handle.cursor().map_or(0, |cursor| cursor.line);
             let reader = Reader { lines: output.lines(), line, durable: true };

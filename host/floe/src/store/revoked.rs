@@ -1,11 +1,12 @@
 //! Components that must not run any more: a list of digests, which loading checks and running flows look at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use floe_sandbox::{Plugin, digest};
+use floe_sandbox::digest;
 
 use super::{Store, is_digest, read};
 use crate::Error;
@@ -121,33 +122,67 @@ fn parse(text: &str) -> Result<BTreeSet<String>, String> {
 
 /// What a running flow is made of, for a look at the list now and then.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    plugins: Vec<(String, String)>,
+pub(crate) struct Watch(Mutex<Watched>);
+
+#[derive(Debug)]
+struct Watched {
+    /// Names and digests of plugins, by the numbers of the releases that have them.
+    releases: BTreeMap<u64, Vec<(String, String)>>,
     /// The list could not be read, which has been said.
     is_warned: bool,
 }
 
+/// A release that must not go on.
+#[derive(Debug)]
+pub(crate) struct Banned {
+    pub(crate) release: u64,
+    /// Nothing newer could go on instead.
+    pub(crate) is_newest: bool,
+    pub(crate) why: String,
+}
+
 impl Watch {
-    pub(crate) fn new(plugins: &[Plugin]) -> Self {
-        let plugins = plugins.iter().map(|plugin| (plugin.name.clone(), plugin.digest.clone())).collect();
-        Self { plugins, is_warned: false }
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Watched { releases: BTreeMap::new(), is_warned: false }))
     }
 
-    /// Why the flow must not go on, if it must not. What is running goes on while the list cannot be read; nothing new is loaded.
-    pub(crate) fn look(&mut self) -> Option<String> {
+    /// Traces run on this release, too.
+    pub(crate) fn add<'p>(&self, release: u64, plugins: impl Iterator<Item = (&'p str, &'p str)>) {
+        let plugins = plugins.map(|(name, digest)| (name.to_owned(), digest.to_owned())).collect();
+        self.lock().releases.insert(release, plugins);
+    }
+
+    /// No trace runs on any other.
+    pub(crate) fn keep(&self, releases: &[u64]) {
+        self.lock().releases.retain(|release, _| releases.contains(release));
+    }
+
+    /// A release that must not go on, if there is one, the newest first; of each it is said once. What is running goes on while the
+    /// list cannot be read; nothing new is loaded.
+    pub(crate) fn look(&self) -> Option<Banned> {
+        let mut watched = self.lock();
         match Revoked::load() {
             Ok(revoked) => {
-                self.is_warned = false;
-                let found = self.plugins.iter().find(|(_, digest)| revoked.has(digest));
-                found.map(|(name, digest)| revoked.why(name, digest))
+                watched.is_warned = false;
+                let newest = watched.releases.last_key_value().map(|(release, _)| *release);
+                let (release, why) = watched.releases.iter().rev().find_map(|(release, plugins)| {
+                    let (name, digest) = plugins.iter().find(|(_, digest)| revoked.has(digest))?;
+                    Some((*release, revoked.why(name, digest)))
+                })?;
+                watched.releases.remove(&release);
+                Some(Banned { release, is_newest: newest == Some(release), why })
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.is_warned, true) {
+                if !std::mem::replace(&mut watched.is_warned, true) {
                     tracing::warn!(%error, "Cannot see which plugins are revoked.");
                 }
                 None
             }
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

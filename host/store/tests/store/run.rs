@@ -20,6 +20,7 @@ fn info() -> RunInfo {
         output: None,
         engine: "engine 48".to_owned(),
         plugins: vec![Plugin { name: "text".to_owned(), digest: "cd".repeat(32), source: "plugins/text".to_owned() }],
+        earlier: vec![vec![Plugin { name: "text".to_owned(), digest: "ab".repeat(32), source: "plugins/text".to_owned() }]],
         subflows: vec![("inner/".to_owned(), "ef".repeat(32))],
         secret: Some([255; 32]),
     }

@@ -1,6 +1,6 @@
 ;; tries: to keep so many small values that their keys are what hurts
 ;; places: handle
-;; holds: limit state.keys
+;; holds: limit state.keys, limit state_writes
 ;; imports: state.set
 ;; grants: { state: { space: keys, bytes: 64MiB } }
 ;; spec: 13 19

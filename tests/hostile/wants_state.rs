@@ -18,7 +18,7 @@ fn granted(space: &str, bytes: u64) -> Grants {
 
 /// A flow of the node that does what it is told to.
 async fn doer(sandbox: &Sandbox, bytes: u64) -> Solo {
-    let limits = Limits { fuel: 2_000_000_000, memory: 32 << 20, ..limits() };
+    let limits = Limits { fuel: 2_000_000_000, memory: 32 << 20, state_writes: 10_000, ..limits() };
     Solo::within(sandbox, (GUEST, "doer"), "do", &granted("notes", bytes), &limits).await
 }
 
@@ -133,6 +133,30 @@ async fn versions_are_compared_and_keys_are_listed() {
         5,
     ]);
     assert_eq!(doer.ask("a", ops).await, told);
+}
+
+#[tokio::test]
+async fn setting_is_bounded() {
+    let sandbox = sandbox(1, 4);
+    let within = async |state_writes| {
+        let limits = Limits { state_writes, ..limits() };
+        Solo::within(&sandbox, (GUEST, "doer"), "do", &granted("s", 1000), &limits).await
+    };
+    let ops = json!([
+        { "set": ["tenant", "k", 1] },
+        { "compare_and_set": ["tenant", "k", 7, 2] },
+        { "delete": ["tenant", "k"] },
+        { "set": ["tenant", "k", 3] },
+        { "delete": ["tenant", "k"] },
+        { "compare_and_set": ["tenant", "k", 0, 4] },
+        { "get": ["tenant", "k"] },
+    ]);
+    let over =
+        "FailureKind::Exhausted: limit `state_writes` reached: used 4 of 3; raise it with `plugins.doer.limits.state_writes`";
+    let told = json!([1, "FailureKind::Conflict: the value's version is 1", true, over, over, over, null]);
+    assert_eq!(within(3).await.ask("a", ops.clone()).await, told);
+    // Each call has as many.
+    assert_eq!(within(6).await.ask("b", ops).await[3], json!(2));
 }
 
 #[tokio::test]

@@ -210,6 +210,7 @@ fn limits() -> Vec<Row> {
         row("result", &|limits| bytes(limits.result)),
         row("host_calls", &|limits| limits.host_calls.to_string()),
         row("calls", &|limits| limits.calls.to_string()),
+        row("state_writes", &|limits| limits.state_writes.to_string()),
         row("requests", &|limits| limits.requests.to_string()),
         row("http_connections", &|limits| limits.http_connections.to_string()),
         row("egress_bytes", &|limits| bytes(limits.egress_bytes)),

@@ -38,6 +38,8 @@ pub struct Budget {
     pub emits: Option<u64>,
     /// Calls of guests to subflows and tools.
     pub calls: Option<u64>,
+    /// Values that guests set or delete.
+    pub state_writes: Option<u64>,
     /// Requests to the network.
     pub requests: Option<u64>,
     /// Bytes sent to the network.
@@ -61,6 +63,7 @@ impl Budget {
             log_lines: None,
             emits: None,
             calls: None,
+            state_writes: None,
             requests: None,
             egress_bytes: None,
             tokens: None,
@@ -78,6 +81,7 @@ impl Budget {
             (Resource::LogLines, self.log_lines),
             (Resource::Emits, self.emits),
             (Resource::Calls, self.calls),
+            (Resource::StateWrites, self.state_writes),
             (Resource::Requests, self.requests),
             (Resource::EgressBytes, self.egress_bytes),
         ];
@@ -104,6 +108,8 @@ pub enum Resource {
     Emits,
     /// Calls of subflows and tools.
     Calls,
+    /// Values set or deleted.
+    StateWrites,
     /// Requests to the network.
     Requests,
     /// Bytes sent to the network.
@@ -112,8 +118,17 @@ pub enum Resource {
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 8] =
-        [Self::Fuel, Self::Memory, Self::HostCalls, Self::LogLines, Self::Emits, Self::Calls, Self::Requests, Self::EgressBytes];
+    pub const ALL: [Self; 9] = [
+        Self::Fuel,
+        Self::Memory,
+        Self::HostCalls,
+        Self::LogLines,
+        Self::Emits,
+        Self::Calls,
+        Self::StateWrites,
+        Self::Requests,
+        Self::EgressBytes,
+    ];
 
     /// The one with this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -129,6 +144,7 @@ impl Resource {
             Self::LogLines => "log_lines",
             Self::Emits => "emits",
             Self::Calls => "calls",
+            Self::StateWrites => "state_writes",
             Self::Requests => "requests",
             Self::EgressBytes => "egress_bytes",
         }

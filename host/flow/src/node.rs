@@ -254,6 +254,9 @@ pub struct Receipt {
     /// Calls of the guest to subflows and tools.
     #[serde(default, skip_serializing_if = "is_zero_u32")]
     pub calls: u32,
+    /// Values that the guest set or deleted.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub state_writes: u32,
     /// Requests to the network.
     #[serde(default, skip_serializing_if = "is_zero_u32")]
     pub requests: u32,
@@ -271,6 +274,7 @@ impl Receipt {
         amounts[Resource::LogLines] = self.log_lines.into();
         amounts[Resource::Emits] = self.emits.into();
         amounts[Resource::Calls] = self.calls.into();
+        amounts[Resource::StateWrites] = self.state_writes.into();
         amounts[Resource::Requests] = self.requests.into();
         amounts[Resource::EgressBytes] = self.egress_bytes;
         amounts
@@ -284,6 +288,7 @@ impl Receipt {
         self.log_lines = sum(self.log_lines, used[Resource::LogLines]);
         self.emits = sum(self.emits, used[Resource::Emits]);
         self.calls = sum(self.calls, used[Resource::Calls]);
+        self.state_writes = sum(self.state_writes, used[Resource::StateWrites]);
         self.requests = sum(self.requests, used[Resource::Requests]);
         self.egress_bytes = self.egress_bytes.saturating_add(used[Resource::EgressBytes]);
         self.hops = self.hops.saturating_add(hops);

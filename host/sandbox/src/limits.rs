@@ -64,6 +64,8 @@ pub const DEFAULT_RESULT: u64 = MIB;
 pub const DEFAULT_HOST_CALLS: u64 = 1_000_000;
 /// What an agent's tool asks of others is some dozens; each may take as long as the call.
 pub const DEFAULT_CALLS: u32 = 100;
+/// A node sets a handful of values; each is on the disk before it goes on, and the disk is everybody's.
+pub const DEFAULT_STATE_WRITES: u32 = 100;
 /// A call that looks something up asks once or twice; one that follows pages asks a dozen times.
 pub const DEFAULT_REQUESTS: u32 = 16;
 /// Each holds a socket, and buffers of some 100 KiB.
@@ -138,6 +140,8 @@ pub struct Limits {
     pub host_calls: u64,
     /// Calls of subflows and tools.
     pub calls: u32,
+    /// Values set or deleted a call.
+    pub state_writes: u32,
     /// HTTP requests a call, each hop of a redirect counted.
     pub requests: u32,
     /// HTTP connections at once.
@@ -249,6 +253,7 @@ impl Limits {
             result: u64::MAX,
             host_calls: u64::MAX,
             calls: u32::MAX,
+            state_writes: u32::MAX,
             requests: u32::MAX,
             http_connections: u32::MAX,
             egress_bytes: u64::MAX,
@@ -296,6 +301,7 @@ impl Limits {
             result,
             host_calls,
             calls,
+            state_writes,
             requests,
             http_connections,
             egress_bytes,
@@ -321,6 +327,7 @@ impl Limits {
         amounts[Resource::LogLines] = self.log_lines.into();
         amounts[Resource::Emits] = self.emits.into();
         amounts[Resource::Calls] = self.calls.into();
+        amounts[Resource::StateWrites] = self.state_writes.into();
         amounts[Resource::Requests] = self.requests.into();
         amounts[Resource::EgressBytes] = self.egress_bytes;
         amounts
@@ -348,6 +355,7 @@ impl Limits {
             result: DEFAULT_RESULT,
             host_calls: DEFAULT_HOST_CALLS,
             calls: DEFAULT_CALLS,
+            state_writes: DEFAULT_STATE_WRITES,
             requests: DEFAULT_REQUESTS,
             http_connections: DEFAULT_HTTP_CONNECTIONS,
             egress_bytes: DEFAULT_EGRESS_BYTES,

@@ -121,6 +121,7 @@ pub(super) fn value(limits: &Limits, name: &str) -> u64 {
         "emit" => limits.emit,
         "result" => limits.result,
         "host_calls" => limits.host_calls,
+        "state_writes" => limits.state_writes.into(),
         "requests" => limits.requests.into(),
         "http_connections" => limits.http_connections.into(),
         "egress_bytes" => limits.egress_bytes,

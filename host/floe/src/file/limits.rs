@@ -66,6 +66,8 @@ pub struct LimitsConfig {
     pub host_calls: Option<Count>,
     /// Calls of subflows and tools a call.
     pub calls: Option<u32>,
+    /// Values set or deleted a call.
+    pub state_writes: Option<u32>,
     /// HTTP requests a call, each hop of a redirect counted.
     pub requests: Option<u32>,
     /// HTTP connections at once.
@@ -132,6 +134,7 @@ impl LimitsConfig {
             result: self.result.map_or(default.result, |given| given.0),
             host_calls: self.host_calls.map_or(default.host_calls, |given| given.0),
             calls: self.calls.unwrap_or(default.calls),
+            state_writes: self.state_writes.unwrap_or(default.state_writes),
             requests: self.requests.unwrap_or(default.requests),
             http_connections: self.http_connections.unwrap_or(default.http_connections),
             egress_bytes: self.egress_bytes.map_or(default.egress_bytes, |given| given.0),

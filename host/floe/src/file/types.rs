@@ -88,6 +88,8 @@ pub struct Budget {
     pub emits: Option<Count>,
     /// Calls of guests to subflows and tools (unlimited).
     pub calls: Option<Count>,
+    /// Values that guests set or delete (unlimited).
+    pub state_writes: Option<Count>,
     /// Requests of guests to the network (unlimited).
     pub requests: Option<Count>,
     /// Bytes that guests send to the network (unlimited).
@@ -120,6 +122,7 @@ impl Budget {
             log_lines: count(self.log_lines).or(default.log_lines),
             emits: count(self.emits).or(default.emits),
             calls: count(self.calls).or(default.calls),
+            state_writes: count(self.state_writes).or(default.state_writes),
             requests: count(self.requests).or(default.requests),
             egress_bytes: self.egress_bytes.map(|bytes| bytes.0).or(default.egress_bytes),
             tokens: count(self.tokens).or(default.tokens),

@@ -42,6 +42,9 @@ fn remaining(state: &State, fuel: u64) -> Remaining {
         vec![("fuel".to_owned(), fuel), ("time-ms".to_owned(), u64::try_from(time.as_millis()).unwrap_or(u64::MAX))];
     let counted = [Resource::HostCalls, Resource::LogLines, Resource::Emits, Resource::Calls];
     remaining.extend(counted.map(|resource| (resource.name().replace('_', "-"), state.left(resource))));
+    if state.plugin.grants.state.is_some() {
+        remaining.push(("state-writes".to_owned(), state.left(Resource::StateWrites)));
+    }
     if state.plugin.grants.http.is_some() {
         let counted = [Resource::Requests, Resource::EgressBytes];
         remaining.extend(counted.map(|resource| (resource.name().replace('_', "-"), state.left(resource))));

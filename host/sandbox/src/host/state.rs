@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use floe_flow::journal::JournalError;
 use floe_flow::state::{Entry, MAX_STATE_KEY, MAX_STATE_KEYS, MAX_STATE_LISTED, MAX_STATE_VALUE, Owner, Place, Put, Written};
-use floe_flow::{Failure, FailureKind, Origin, Payload};
+use floe_flow::{Failure, FailureKind, Origin, Payload, Resource};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
@@ -128,12 +128,18 @@ impl State {
             Ok(wanted) => wanted,
             Err(failure) => return Ok(Err(failure)),
         };
+        let spent = self.spend(Resource::StateWrites);
         if let Some(recorded) = self.call.answers.recorded::<Said<u64>>(name)? {
             return Ok(recorded.into());
         }
-        let written = self.plugin.values.put(&place, key, Put { value, expected, max_bytes }).await;
-        let written = written.map_err(|error| self.unavailable(&error));
-        let said = Said::from(written.and_then(|written| self.written(written, max_bytes)));
+        let written = match spent {
+            Ok(()) => {
+                let written = self.plugin.values.put(&place, key, Put { value, expected, max_bytes }).await;
+                written.map_err(|error| self.unavailable(&error)).and_then(|written| self.written(written, max_bytes))
+            }
+            Err(over) => Err(over),
+        };
+        let said = Said::from(written);
         self.call.answers.keep(name, &said);
         Ok(said.into())
     }
@@ -151,10 +157,15 @@ impl State {
             Ok(place) => place,
             Err(failure) => return Ok(Err(failure)),
         };
+        let spent = self.spend(Resource::StateWrites);
         if let Some(recorded) = self.call.answers.recorded::<Said<bool>>("state.delete")? {
             return Ok(recorded.into());
         }
-        let said = Said::from(self.plugin.values.delete(&place, key).await.map_err(|error| self.unavailable(&error)));
+        let deleted = match spent {
+            Ok(()) => self.plugin.values.delete(&place, key).await.map_err(|error| self.unavailable(&error)),
+            Err(over) => Err(over),
+        };
+        let said = Said::from(deleted);
         self.call.answers.keep("state.delete", &said);
         Ok(said.into())
     }

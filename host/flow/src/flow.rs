@@ -68,6 +68,10 @@ pub struct Config {
     pub weights: BTreeMap<Arc<str>, NonZeroU32>,
     /// What each tenant may ask for; none: as much as any.
     pub quotas: Option<Arc<Quotas>>,
+    /// A tenant holds at most all slots of a node but one, so that its calls keep nobody else out, also if they hang: whoever has
+    /// the tenants of others beside it wants that. It holds for a tenant that is alone, too, since a call that runs cannot be
+    /// taken back when another comes; and it is nothing at a node with one slot.
+    pub spare_slot: bool,
     /// What one trace may use.
     pub budget: Budget,
     /// Items that a trace's reader may be behind before its trace waits.
@@ -101,6 +105,7 @@ impl Config {
             in_flight_per_tenant: DEFAULT_IN_FLIGHT,
             weights: BTreeMap::new(),
             quotas: None,
+            spare_slot: false,
             budget: Budget::new(DEFAULT_HOPS, DEFAULT_MESSAGES, DEFAULT_PAYLOAD),
             reader: DEFAULT_READER,
             compute: Runtime::current(),
@@ -252,7 +257,8 @@ impl Flow {
     pub fn start(mut graph: Graph, mut config: Config) -> Self {
         // With room for none, no output could ever leave.
         config.reader = config.reader.max(1);
-        let slots = graph.nodes().iter().map(|node| Slots::new(node.policy.concurrency)).collect();
+        let nodes = graph.nodes().iter().enumerate();
+        let slots = nodes.map(|(index, node)| Slots::new(node.policy.concurrency, config.spare_slot.then_some(index))).collect();
         let credit = Arc::new(Semaphore::new(config.in_flight.min(Semaphore::MAX_PERMITS)));
         let subflows = graph.take_subflows().into_iter().map(|(name, graph, budget)| {
             // Their ends are their callers', and nobody acknowledges them.
@@ -479,8 +485,9 @@ impl Shared {
         let quota = self.config.quotas.as_ref().and_then(|quotas| quotas.of(name));
         let weight = self.config.weights.get(name).copied().or(quota.map(|quota| quota.weight)).unwrap_or(NonZeroU32::MIN);
         let credit = quota.and_then(|quota| quota.in_flight).unwrap_or(self.config.in_flight_per_tenant);
-        let edges = self.graph.edges().len();
-        let tenant = Arc::new(Tenant::new(Arc::clone(name), weight, edges, credit));
+        let (edges, nodes) = (self.graph.edges().len(), self.graph.nodes().len());
+        let counted = if self.config.spare_slot { nodes } else { 0 };
+        let tenant = Arc::new(Tenant::new(Arc::clone(name), weight, edges, counted, credit));
         if self.stopping.load(Ordering::SeqCst) {
             tenant.credit.close();
         }

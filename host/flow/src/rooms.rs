@@ -3,11 +3,12 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-use crate::graph::EdgeIndex;
+use crate::graph::{EdgeIndex, NodeIndex};
 use crate::trace::Trace;
 
 pub(crate) use line::Ticket;
@@ -33,6 +34,8 @@ pub(crate) struct Tenant {
     /// Those that may stand in line for the credit of all tenants.
     turns: Semaphore,
     edges: Box<[Mutex<Places>]>,
+    /// Slots that it holds of each node; nothing where it may hold all. Changed under the lock of the node's slots only.
+    slots: Box<[AtomicUsize]>,
 }
 
 #[derive(Default)]
@@ -44,7 +47,8 @@ struct Places {
 }
 
 impl Tenant {
-    pub(crate) fn new(name: Arc<str>, weight: NonZeroU32, edges: usize, credit: usize) -> Self {
+    /// `counted`: the nodes whose slots are counted for it.
+    pub(crate) fn new(name: Arc<str>, weight: NonZeroU32, edges: usize, counted: usize, credit: usize) -> Self {
         let turns = usize::try_from(weight.get()).unwrap_or(usize::MAX);
         Self {
             name,
@@ -53,6 +57,7 @@ impl Tenant {
             credit: Arc::new(Semaphore::new(credit.min(Semaphore::MAX_PERMITS))),
             turns: Semaphore::new(turns.min(Semaphore::MAX_PERMITS)),
             edges: (0..edges).map(|_| Mutex::default()).collect(),
+            slots: (0..counted).map(|_| AtomicUsize::default()).collect(),
         }
     }
 
@@ -69,7 +74,7 @@ impl Tenant {
     /// Takes a place on an edge, or puts the trace in line for one.
     pub(crate) fn enter(&self, edge: EdgeIndex, capacity: usize, trace: &Arc<Trace>, priority: i32) -> Option<Ticket> {
         let mut places = lock(&self.edges[edge]);
-        // As with slots, somebody waits only while all are taken.
+        // Somebody waits only while all are taken.
         if places.used < capacity {
             places.used += 1;
             return None;
@@ -110,51 +115,82 @@ impl fmt::Debug for Tenant {
 }
 
 /// A node's invocations at once, and the traces that have a message ready for it.
+///
+/// Where tenants share it, each may hold all slots but one: whoever has calls that hang keeps nobody else out. That holds for a tenant
+/// that is alone as well, for a slot that it had would not be free when another comes. So while a slot is free, at most one tenant has
+/// all that it may have: the one that holds all others.
 #[derive(Debug)]
 pub(crate) struct Slots {
     limit: usize,
+    /// Which node this is, if no tenant may hold all of its slots.
+    shared: Option<NodeIndex>,
     state: Mutex<SlotState>,
 }
 
 #[derive(Debug, Default)]
 struct SlotState {
     running: usize,
-    /// Somebody waits only while all slots are taken: a slot that is given back is free only if nobody was called.
+    /// Somebody waits only while all slots are taken, or its tenant has all that it may have.
     ready: Ring,
 }
 
 impl Slots {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, state: Mutex::default() }
+    /// `shared`: which node this is, if no tenant is to hold all of its slots. With one slot only, that cannot be.
+    pub(crate) fn new(limit: usize, shared: Option<NodeIndex>) -> Self {
+        Self { limit, shared: shared.filter(|_| limit > 1), state: Mutex::default() }
     }
 
-    /// Takes a slot unless all are taken.
-    pub(crate) fn take(&self) -> bool {
-        let mut state = lock(&self.state);
-        let free = state.running < self.limit;
-        debug_assert!(!free || state.ready.is_empty(), "somebody waits for a slot that is free");
-        state.running += usize::from(free);
-        free
+    /// Takes a slot if there is one for this tenant.
+    pub(crate) fn take(&self, tenant: &Tenant) -> bool {
+        self.take_of(&mut lock(&self.state), tenant)
     }
 
     /// Takes a slot, or puts the trace in line behind those of its tenant and priority.
     pub(crate) fn take_or_wait(&self, trace: &Arc<Trace>, priority: i32) -> Option<Ticket> {
         let mut state = lock(&self.state);
-        if state.running < self.limit {
-            state.running += 1;
-            return None;
-        }
-        Some(state.ready.push(trace, priority))
+        let taken = self.take_of(&mut state, &trace.tenant);
+        (!taken).then(|| state.ready.push(trace, priority))
     }
 
-    /// Gives a slot back. If a trace is in line, the slot is now that trace's.
-    pub(crate) fn give_back(&self) -> Option<Arc<Trace>> {
+    /// Gives a tenant's slot back. If a trace is in line that may have one, the slot is now that trace's.
+    pub(crate) fn give_back(&self, tenant: &Tenant) -> Option<Arc<Trace>> {
         let mut state = lock(&self.state);
-        let next = state.ready.pop();
-        if next.is_none() {
-            state.running -= 1;
+        if let Some(held) = self.held(tenant) {
+            held.fetch_sub(1, Ordering::Relaxed);
+        }
+        // Most often nobody waits.
+        let next = if state.ready.is_empty() { None } else { state.ready.pop(|tenant| self.has_room(tenant)) };
+        match &next {
+            Some(trace) => self.count(&trace.tenant),
+            None => state.running -= 1,
         }
         next
+    }
+
+    fn take_of(&self, state: &mut SlotState, tenant: &Tenant) -> bool {
+        let free = state.running < self.limit;
+        debug_assert!(!free || !state.ready.has(|tenant| self.has_room(tenant)), "somebody waits for a slot that is free");
+        let taken = free && self.has_room(tenant);
+        if taken {
+            state.running += 1;
+            self.count(tenant);
+        }
+        taken
+    }
+
+    /// Whether the tenant may have one more of the slots.
+    fn has_room(&self, tenant: &Tenant) -> bool {
+        self.held(tenant).is_none_or(|held| held.load(Ordering::Relaxed) + 1 < self.limit)
+    }
+
+    fn count(&self, tenant: &Tenant) {
+        if let Some(held) = self.held(tenant) {
+            held.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn held<'t>(&self, tenant: &'t Tenant) -> Option<&'t AtomicUsize> {
+        self.shared.map(|node| &tenant.slots[node])
     }
 
     /// The message that is next for this node has another priority: if it is higher, the trace moves up.

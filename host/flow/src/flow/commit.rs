@@ -28,8 +28,8 @@ pub(super) struct After {
     pub(super) others: Vec<Job>,
     /// Places that became free.
     pub(super) places: Vec<(Arc<Tenant>, EdgeIndex)>,
-    /// Slots that were taken and are not needed.
-    pub(super) slots: Vec<NodeIndex>,
+    /// Slots that were these traces' and are not needed.
+    pub(super) slots: Vec<(Arc<Trace>, NodeIndex)>,
     /// Failed attempts to try again.
     pub(super) parked: Vec<(Job, Duration)>,
     /// For the readers of callers.
@@ -74,8 +74,9 @@ impl Shared {
             step.apply(attempt);
             None
         });
-        after.slots.push(node);
-        appended.map(|(fact, pending)| (trace, fact, pending))
+        let appended = appended.map(|(fact, pending)| (Arc::clone(&trace), fact, pending));
+        after.slots.push((trace, node));
+        appended
     }
 
     /// Waits until the journal has it, and applies it.
@@ -146,8 +147,8 @@ impl Shared {
                 if let Some(next) = tenant.leave(edge) {
                     self.step(&next, after, |step| step.take_place(edge));
                 }
-            } else if let Some(node) = after.slots.pop() {
-                if let Some(next) = self.slots[node].give_back() {
+            } else if let Some((trace, node)) = after.slots.pop() {
+                if let Some(next) = self.slots[node].give_back(&trace.tenant) {
                     self.step(&next, after, |step| step.take_slot(node));
                 }
             } else {

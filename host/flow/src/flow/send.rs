@@ -129,7 +129,11 @@ impl Step<'_> {
             return;
         }
         let held_back = edge.is_some_and(|edge| self.state.outbox.contains_key(&edge));
-        if !held_back && self.state.nodes[node].queue.is_empty() && self.may_start(node) && self.flow.slots[node].take() {
+        if !held_back
+            && self.state.nodes[node].queue.is_empty()
+            && self.may_start(node)
+            && self.flow.slots[node].take(&self.trace.tenant)
+        {
             self.start(node, envelope);
             return;
         }
@@ -343,8 +347,12 @@ impl Step<'_> {
                 self.start(node, envelope);
                 self.line_up(node);
             }
-            None => self.after.slots.push(node),
+            None => self.free_slot(node),
         }
+    }
+
+    fn free_slot(&mut self, node: NodeIndex) {
+        self.after.slots.push((Arc::clone(self.trace), node));
     }
 
     /// Makes a job of a message whose slot is taken.
@@ -353,7 +361,7 @@ impl Step<'_> {
             self.free_place(edge);
         }
         if !self.has_hops(node, 1) {
-            self.after.slots.push(node);
+            self.free_slot(node);
             return;
         }
         self.trace.use_hops(1);

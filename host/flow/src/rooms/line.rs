@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use super::Tenant;
 use crate::trace::Trace;
 
 /// Where a trace stands in a line: the highest priority first, among equals whoever came first. The trace keeps it, to be moved
@@ -37,10 +37,10 @@ pub(super) fn raise(line: &mut Line, ticket: &mut Ticket, priority: i32) {
 }
 
 /// Tenants whose traces wait, by weighted round-robin in the order of arrival: each is served as often in a row as its weight
-/// says, then the next.
+/// says, then the next. Who may not be served just now is passed over, and keeps its turn.
 ///
-/// The tenant that was served last stays in front, also with nothing waiting, until the next is called: a trace whose next
-/// message gets in line meanwhile goes on with what is left of its tenant's turn. No other tenant is here with nothing waiting.
+/// A tenant that was served stays where it is, also with nothing waiting, until the turn passes on: a trace whose next message gets
+/// in line meanwhile goes on with what is left of its tenant's turn. No other tenant is here with nothing waiting.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     /// By a number that grows with each turn: the first one is the one whose turn it is.
@@ -52,8 +52,7 @@ pub(super) struct Ring {
 
 #[derive(Debug)]
 struct Turn {
-    tenant: Arc<str>,
-    weight: NonZeroU32,
+    tenant: Arc<Tenant>,
     /// How often it may still be served before it is the next one's turn.
     left: u32,
     line: Line,
@@ -65,6 +64,11 @@ impl Ring {
         self.turns.is_empty()
     }
 
+    /// Whether a trace waits whose tenant may be served.
+    pub(super) fn has(&self, may: impl Fn(&Tenant) -> bool) -> bool {
+        self.turns.values().any(|turn| !turn.line.is_empty() && may(&turn.tenant))
+    }
+
     pub(super) fn push(&mut self, trace: &Arc<Trace>, priority: i32) -> Ticket {
         let ticket = Ticket::new(priority, self.number());
         let tenant = &trace.tenant;
@@ -74,28 +78,27 @@ impl Ring {
             }
             None => {
                 let line = Line::from([(ticket, Arc::clone(trace))]);
-                self.append(Turn { tenant: Arc::clone(&tenant.name), weight: tenant.weight, left: tenant.weight.get(), line });
+                self.append(Turn { tenant: Arc::clone(tenant), left: tenant.weight.get(), line });
             }
         }
         ticket
     }
 
-    /// Calls the next trace. With none, the ring is empty afterwards.
-    pub(super) fn pop(&mut self) -> Option<Arc<Trace>> {
+    /// Calls the next trace whose tenant may be served. With none, only those are left afterwards who may not.
+    pub(super) fn pop(&mut self, may: impl Fn(&Tenant) -> bool) -> Option<Arc<Trace>> {
         loop {
-            let mut first = self.turns.first_entry()?;
-            let turn = first.get_mut();
+            let (&number, turn) = self.turns.iter_mut().find(|(_, turn)| may(&turn.tenant))?;
             if turn.left > 0
                 && let Some((_, trace)) = turn.line.pop_first()
             {
                 turn.left -= 1;
                 return Some(trace);
             }
-            let turn = first.remove();
+            let turn = self.turns.remove(&number)?;
             if turn.line.is_empty() {
-                self.numbers.remove(&turn.tenant);
+                self.numbers.remove(&turn.tenant.name);
             } else {
-                self.append(Turn { left: turn.weight.get(), ..turn });
+                self.append(Turn { left: turn.tenant.weight.get(), ..turn });
             }
         }
     }
@@ -124,7 +127,7 @@ impl Ring {
     /// Puts a tenant behind all others.
     fn append(&mut self, turn: Turn) {
         let number = self.number();
-        self.numbers.insert(Arc::clone(&turn.tenant), number);
+        self.numbers.insert(Arc::clone(&turn.tenant.name), number);
         self.turns.insert(number, turn);
     }
 

@@ -26,6 +26,7 @@ mod releases;
 mod rooms;
 mod routes;
 mod schemas;
+mod slots;
 mod spans;
 mod streams;
 mod subflows;

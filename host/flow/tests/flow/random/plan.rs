@@ -30,6 +30,8 @@ pub(crate) struct Plan {
 pub(crate) struct Room {
     pub(crate) in_flight: usize,
     pub(crate) per_tenant: usize,
+    /// No tenant holds all slots of a node.
+    pub(crate) spare: bool,
     pub(crate) reader: usize,
     /// Milliseconds that a reader needs for each item.
     pub(crate) reading: u64,
@@ -285,8 +287,9 @@ fn limits() -> impl Strategy<Value = Limits> {
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
     let parents = proptest::option::weighted(0.93, 0usize..8);
     let edges = vec((0usize..10, 0usize..10, 1usize..4), 0..7);
-    let room = (1usize..5, 1usize..3, 1usize..5, prop_oneof![3 => Just(0u64), 1 => Just(3), 1 => Just(100)])
-        .prop_map(|(in_flight, per_tenant, reader, reading)| Room { in_flight, per_tenant, reader, reading });
+    let reading = prop_oneof![3 => Just(0u64), 1 => Just(3), 1 => Just(100)];
+    let room = (1usize..5, 1usize..3, any::<bool>(), 1usize..5, reading)
+        .prop_map(|(in_flight, per_tenant, spare, reader, reading)| Room { in_flight, per_tenant, spare, reader, reading });
     let requests = vec((0usize..3, -1i32..3), 1..5);
     (vec((nodes(), parents, 1usize..4), 3..11), edges, requests, room, limits(), any::<bool>()).prop_map(
         |(nodes, more, requests, room, limits, acknowledge)| {

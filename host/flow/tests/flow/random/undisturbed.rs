@@ -73,7 +73,7 @@ proptest! {
 fn plans_lead_to_all_that_can_happen() {
     let mut runner = TestRunner::deterministic();
     let (mut exact, mut sums, mut loose, mut seen) = (0, 0, 0, BTreeSet::new());
-    for _ in 0..250 {
+    for _ in 0..400 {
         let plan: Plan = plans().new_tree(&mut runner).unwrap().current();
         let expected = model::expect(&plan, plan.requests[0].1);
         loose += u32::from(expected.loose);

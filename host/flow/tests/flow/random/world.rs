@@ -116,6 +116,7 @@ impl World {
         let mut config = Config::on_current_runtime();
         let (room, limits) = (&self.plan.room, &self.plan.limits);
         (config.in_flight, config.in_flight_per_tenant, config.reader) = (room.in_flight, room.per_tenant, room.reader);
+        config.spare_slot = room.spare;
         config.budget.hops = limits.hops.unwrap_or(config.budget.hops);
         config.budget.messages = limits.messages.unwrap_or(config.budget.messages);
         (config.budget.fuel, config.budget.tokens) = (limits.fuel, limits.tokens);

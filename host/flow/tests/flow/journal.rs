@@ -14,8 +14,12 @@ use serde_json::{Value, json};
 use crate::notebook::Notebook;
 use crate::support::{Slow, Stuck, compute, echo, fails_until, payload, policy, split, start_with, submit};
 
+/// Its clock stands where that of the process before stood when it began: only virtual time passes.
 pub(crate) fn durable(graph: Builder, journal: &Arc<Notebook>) -> Flow {
-    start_with(graph, |config| config.journal = Some(Arc::clone(journal) as _))
+    start_with(graph, |config| {
+        config.journal = Some(Arc::clone(journal) as _);
+        config.epoch_ms = 0;
+    })
 }
 
 /// Node, message and payload of each output, and the end.

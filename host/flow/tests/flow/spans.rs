@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
@@ -10,7 +10,7 @@ use floe_flow::{Backoff, FailureKind, Graph, Policy};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 use crate::support::{Stuck, fails_until, outputs, policy, start, submit};
 
@@ -64,11 +64,16 @@ impl Subscriber for Collector {
     fn exit(&self, _: &Id) {}
 }
 
+/// Where there is one collector only, a place that another test's thread comes to first asks that thread's, which has none, and is
+/// silent from then on. With two, it asks all.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Collector { level: Level::ERROR, spans: Arc::default() }));
+
 async fn collect(level: Level, run: impl AsyncFnOnce()) -> Vec<String> {
+    LazyLock::force(&ANOTHER);
     let spans = Arc::new(Mutex::new(Vec::new()));
     let collector = Collector { level, spans: Arc::clone(&spans) };
     let guard = tracing::subscriber::set_default(collector);
-    // A place that another test's thread came to first, just now, may have been told that nobody collects.
+    // Places that were come to before there were two.
     tracing::callsite::rebuild_interest_cache();
     run().await;
     drop(guard);

@@ -157,6 +157,7 @@ impl Plan {
         };
         let mut config = self.config(sandbox, observer, durable.as_deref());
         config.quotas = tenants.map(|tenants| Arc::new(tenants.quotas()));
+        config.spare_slot = tenants.is_some();
         let code = Code::begin(&self.flow, sandbox, &assembled.plugins, durable.as_ref(), self.process.reload).await?;
         config.releases = code.versions();
         let lines = self.lines(durable.as_deref(), config.budget.payload)?;

@@ -22,9 +22,21 @@ impl Step<'_> {
         // Counted as one while it is handed out, so that the trace does not end between two inputs.
         self.state.live += 1;
         for &node in self.flow.graph.inputs() {
-            self.arrive(node, None, message, &None);
+            if self.has_messages(1) {
+                self.arrive(node, None, message, &None);
+            }
         }
         self.state.live -= 1;
+    }
+
+    /// Whether the budget has room for one more message. If not, the trace ends. `over`: those that are counted and on their way no
+    /// more.
+    fn has_messages(&mut self, over: u64) -> bool {
+        let (held, max) = (self.state.live + self.state.joins.members - over, self.flow.config.budget.messages);
+        if held >= max {
+            self.exhausted("messages", held, max, None, None);
+        }
+        held < max
     }
 
     pub(super) fn emit(
@@ -90,10 +102,7 @@ impl Step<'_> {
         if !matches!(self.state.phase, Phase::Running) {
             return;
         }
-        let max = self.flow.config.budget.messages;
-        let held = self.state.live + self.state.joins.members;
-        if held >= max {
-            self.exhausted("messages", held, max, None, None);
+        if !self.has_messages(0) {
             return;
         }
         match self.flow.graph.edges().get(edge) {

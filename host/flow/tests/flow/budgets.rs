@@ -1,6 +1,7 @@
 //! What a trace may use, and how it ends when that is used up.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use floe_flow::graph::Builder;
@@ -31,6 +32,23 @@ async fn messages_on_their_way_are_counted() {
     let items: Vec<u32> = (0..1000).collect();
     assert_eq!(limit(&run(&flow, json!(items)).await.1), json!({"limit": "messages", "used": 100, "max": 100}));
     assert_eq!(outputs(&flow, json!([1, 2])).await, [json!(1), json!(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_counted_when_a_request_enters() {
+    let slow = Slow::new(Duration::from_secs(1));
+    let start = |max| {
+        let mut graph = Graph::builder("test");
+        for name in ["a", "b", "c"] {
+            graph.run(name, slow.clone(), policy());
+        }
+        start_with(graph, |config| config.budget.messages = max)
+    };
+    let (_, terminal) = run(&start(2), json!(1)).await;
+    assert_eq!(limit(&terminal), json!({"limit": "messages", "used": 2, "max": 2}));
+    assert_eq!(slow.most.load(Ordering::SeqCst), 0, "nothing has begun");
+    // While a node's emission is counted, so is what it came of.
+    assert_eq!(outputs(&start(4), json!(1)).await, [json!(1), json!(1), json!(1)]);
 }
 
 #[derive(Debug)]

@@ -41,7 +41,7 @@ impl MapNode {
         // After a failure, a retry does not begin beside what is left of this attempt.
         running.shutdown().await;
         let tape = tapes.whole(result.is_ok());
-        Report { result: result.map(Outcome::one), emitted: Vec::new(), receipt, tape, hold: None, booked: true }
+        Report { receipt, tape, booked: true, ..Report::from(result.map(Outcome::one)) }
     }
 
     async fn collect(

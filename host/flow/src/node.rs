@@ -1,5 +1,6 @@
 //! The one interface between the scheduler and whatever computes: a sandboxed plugin, a native function, a map.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -74,11 +75,13 @@ pub struct Report {
     pub hold: Option<Box<Hold>>,
     /// What the receipt says has been booked already, part by part.
     pub booked: bool,
+    /// Kept until what was emitted is on its way: whoever computes may count that as its own time.
+    pub until_sent: Option<Box<dyn Any + Send>>,
 }
 
 impl From<Result<Outcome, Failure>> for Report {
     fn from(result: Result<Outcome, Failure>) -> Self {
-        Self { result, emitted: Vec::new(), receipt: Receipt::default(), tape: None, hold: None, booked: false }
+        Self { result, emitted: Vec::new(), receipt: Receipt::default(), tape: None, hold: None, booked: false, until_sent: None }
     }
 }
 

@@ -32,7 +32,7 @@ impl SubflowNode {
         let request = Request { message: &call.message, call: "0", most: usize::MAX };
         let result = call.ctx.call(&self.name, &request, &mut receipt).await;
         let outputs = result.map(|payloads| Outcome::Outputs(payloads.into_iter().map(Output::new).collect()));
-        Report { result: outputs, emitted: Vec::new(), receipt, tape: None, hold: None, booked: true }
+        Report { receipt, booked: true, ..Report::from(outputs) }
     }
 }
 

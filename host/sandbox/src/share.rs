@@ -7,7 +7,7 @@
 //! tenant that is alone has all threads, and nothing is counted then.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -62,6 +62,8 @@ pub(crate) struct Turns {
     share: Arc<Share>,
     /// Its number among those that wait; 0: it does not.
     number: AtomicU64,
+    /// The turn in which the guest came to its end lasts as long as this.
+    lasts: AtomicBool,
 }
 
 impl Threads {
@@ -91,7 +93,13 @@ impl Threads {
                 share
             }
         };
-        Turns { threads: Arc::clone(self), tenant: Arc::clone(tenant), share, number: AtomicU64::new(0) }
+        Turns {
+            threads: Arc::clone(self),
+            tenant: Arc::clone(tenant),
+            share,
+            number: AtomicU64::new(0),
+            lasts: AtomicBool::new(false),
+        }
     }
 
     fn are_shared(&self) -> bool {
@@ -128,6 +136,7 @@ impl Threads {
 impl Turns {
     /// Polls a guest if it is its turn; if not, it is woken when it is.
     pub(crate) fn poll<T>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.end();
         self.leave_line();
         if !self.threads.are_shared() {
             return poll(cx);
@@ -142,8 +151,25 @@ impl Turns {
         if turn.is_none() && self.threads.are_shared() {
             return Poll::Pending;
         }
-        // The turn ends with the poll.
-        poll(cx)
+        let polled = poll(cx);
+        if let (Poll::Ready(_), Some(turn)) = (&polled, turn) {
+            std::mem::forget(turn);
+            self.lasts.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    /// Whether the guest has come to its end beside guests of others. Until this is dropped, no more of its tenant's are polled than if
+    /// it were: for what its host does with what came of it.
+    pub(crate) fn lasts(&self) -> bool {
+        self.lasts.load(Ordering::Relaxed)
+    }
+
+    /// Ends the turn that lasts, if one does.
+    fn end(&self) {
+        if self.lasts.swap(false, Ordering::Relaxed) {
+            drop(Turn(&self.share));
+        }
     }
 
     fn get_in_line(&self, cx: &Context<'_>) {
@@ -171,6 +197,7 @@ impl Turns {
 
 impl Drop for Turns {
     fn drop(&mut self) {
+        self.end();
         if self.number.load(Ordering::Relaxed) != 0 && !self.leave_line() {
             // It was called and did not come: the turn is the next one's.
             self.share.wake(1);
@@ -182,7 +209,7 @@ impl Drop for Turns {
     }
 }
 
-/// A poll under way.
+/// A poll under way, or what follows from the last one.
 struct Turn<'a>(&'a Share);
 
 impl Drop for Turn<'_> {
@@ -213,7 +240,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Poll;
 
-    use super::{STAY, Threads};
+    use super::{STAY, Threads, Turns};
 
     /// Polls that overlap are counted; each guest yields many times. `stay`: no tenant goes before the last has done its work.
     async fn most_at_once(threads: usize, tenants: &[(&str, usize)], stay: bool) -> Vec<usize> {
@@ -284,5 +311,18 @@ mod tests {
         assert!(!threads.are_shared());
         drop(staying);
         assert_eq!(super::lock(&threads.tenants).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_follows_from_a_call_is_a_part_of_its_turn() {
+        let threads = Threads::new(2);
+        let (a, b) = (Arc::from("a"), Arc::from("b"));
+        let _other = threads.enter(&b);
+        let (first, second) = (threads.enter(&a), threads.enter(&a));
+        let polled = async |turns: &Turns| poll_fn(|cx| Poll::Ready(turns.poll(cx, |_| Poll::Ready(())))).await.is_ready();
+        assert!(polled(&first).await && first.lasts());
+        assert!(!polled(&second).await && !second.lasts());
+        drop(first);
+        assert!(polled(&second).await);
     }
 }

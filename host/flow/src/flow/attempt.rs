@@ -36,14 +36,17 @@ impl Shared {
             tokio::task::coop::consume_budget().await;
             let started = self.config.observer.is_some().then(Instant::now);
             let span = self.attempt_span(&job);
-            let report = if span.is_disabled() {
+            let mut report = if span.is_disabled() {
                 caught(self.attempt(&job, &sender)).await
             } else {
                 // Apart, so that its future takes no room where nobody collects spans.
                 Box::pin(self.spanned(span, &job, &sender)).await
             };
             let latency = started.map_or(Duration::ZERO, |started| started.elapsed());
-            if let Some(appended) = self.finish(job, report, latency, &mut after) {
+            let until_sent = report.as_mut().and_then(|report| report.until_sent.take());
+            let appended = self.finish(job, report, latency, &mut after);
+            drop(until_sent);
+            if let Some(appended) = appended {
                 self.recorded(appended, &mut after).await;
             }
             match self.go_on(&mut after) {

@@ -175,7 +175,7 @@ impl Step<'_> {
     #[inline]
     pub(super) fn returned(&mut self, job: Job, report: Option<Report>, latency: Duration) -> Option<Attempt> {
         let dropped = report.is_none();
-        let Report { result, emitted, receipt, tape, hold, booked } =
+        let Report { result, emitted, receipt, tape, hold, booked, until_sent: _ } =
             report.unwrap_or_else(|| Report::from(Ok(Outcome::Outputs(Vec::new()))));
         if !booked {
             self.trace.book(receipt.amounts());

@@ -1,5 +1,6 @@
 //! An exchange from beginning to end: policy, addresses, secrets, connection, answer, and redirects where they are granted.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -191,8 +192,9 @@ fn empty() -> RequestBody {
 }
 
 fn is_masked(scrubber: &crate::scrub::Scrubber, target: &Target) -> bool {
-    // A host is in lower case, whatever the answer wrote.
-    scrubber.is_in_name(&target.to_string().to_ascii_lowercase())
+    let written = target.to_string();
+    // As it is, for an encoding differs in case; and in lower case, as a host is, whatever the answer wrote.
+    matches!(scrubber.text(&written), Cow::Owned(_)) || scrubber.is_in_name(&written.to_ascii_lowercase())
 }
 
 /// Everything that can be said before a name is looked up.

@@ -239,6 +239,72 @@ async fn a_secret_does_not_follow_a_redirect() {
     assert_eq!(elsewhere.connections(), 1);
 }
 
+/// Wherever in the place to go on to, and however it is written there: a host in lower case, other cases, an escape, Base64.
+#[tokio::test]
+async fn a_redirect_that_would_carry_a_value_is_not_followed() {
+    let elsewhere = Server::says("elsewhere");
+    let port = elsewhere.port;
+    let (name, odd) = ("MyToken-123", "My+Tok/en-4");
+    let places = [
+        format!("http://{name}.test:{port}/"),
+        format!("http://a.{name}.test:{port}/"),
+        format!("http://x.test:{port}/{name}"),
+        format!("http://x.test:{port}/mytoken-123"),
+        format!("http://x.test:{port}/MYTOKEN-123"),
+        format!("http://x.test:{port}/%4DyToken%2D123"),
+        format!("http://x.test:{port}/?a=b&key={name}"),
+        format!("http://x.test:{port}/?key=My%2BTok%2fen-4"),
+        format!("http://x.test:{port}/?key={}", STANDARD.encode(name)),
+        format!("http://x.test:{port}/{}", URL_SAFE_NO_PAD.encode(format!("me:{odd}"))),
+    ];
+    let secret = |key: &str, value: &str| Secret::try_new(key, value, Vec::new(), KEY).unwrap();
+    let send = async |to: &str| {
+        let to = to.to_owned();
+        let server =
+            Server::start(move |_| format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").into_bytes());
+        let mut first = server.rule();
+        first.redirects = 1;
+        let mut session = session(vec![first, crate::support::rule("*.test", port)]);
+        session.secrets = Secrets::try_new(vec![secret("name", name), secret("odd", odd)]).unwrap();
+        client().send(&session, request(Method::GET, &server.url("/"), &[], "")).await.unwrap()
+    };
+    for to in places {
+        let response = send(&to).await;
+        assert_eq!((response.status.as_u16(), elsewhere.connections()), (302, 0), "{to}");
+    }
+    let response = send(&format!("http://x.test:{port}/harmless")).await;
+    assert_eq!((response.status.as_u16(), elsewhere.connections()), (200, 1));
+}
+
+/// An answer that is refused is the server's text all the same, and what is said of it has none of it.
+#[tokio::test]
+async fn an_error_gives_nothing_away() {
+    let answers = [
+        format!("HTTP/1.1 200 OK\r\ncontent-encoding: {VALUE}\r\ncontent-length: 0\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\ncontent-encoding: identity\r\ncontent-encoding: {VALUE}\r\ncontent-length: 0\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {VALUE}, chunked\r\n\r\n0\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {VALUE}\r\n\r\n"),
+        format!("HTTP/1.1 101 {VALUE}\r\nconnection: upgrade\r\nupgrade: {VALUE}\r\n\r\n"),
+        format!("HTTP/1.1 {VALUE}\r\n\r\n"),
+        format!("{VALUE}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\nx-a: b\r\n {VALUE}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\n{VALUE}\r\n\r\n"),
+    ];
+    for answer in answers {
+        let sent = answer.clone();
+        let server = Server::start(move |_| sent.clone().into_bytes());
+        let session = bound(&server, &[]);
+        let error = client().send(&session, request(Method::GET, &server.url("/v1/x"), &[], "")).await.unwrap_err();
+        let told = format!("{error} {error:?}");
+        assert!(matches!(error, Error::Broken(_)) && !told.contains("s3cret") && !told.contains("value"), "{answer}: {told}");
+    }
+    // Without a body there is nothing to unpack, and the header is one like any other.
+    let server = Server::start(|_| format!("HTTP/1.1 200 OK\r\ncontent-encoding: {VALUE}\r\n\r\n").into_bytes());
+    let session = bound(&server, &[]);
+    let response = client().send(&session, request(Method::HEAD, &server.url("/v1/x"), &[], "")).await.unwrap();
+    assert_eq!(response.headers["content-encoding"], "*".repeat(VALUE.len()).as_str());
+}
+
 /// Whatever form the server sends it back in, and wherever, the guest sees stars.
 #[tokio::test]
 async fn an_echo_is_scrubbed() {

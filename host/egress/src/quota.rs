@@ -145,3 +145,20 @@ impl Drop for Connection {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Maxima, Quota};
+
+    #[test]
+    fn a_counter_does_not_run_over() {
+        let all = Maxima { requests: u64::MAX, connections: 1, bytes_out: u64::MAX, bytes_in: u64::MAX };
+        let quota = Quota::of_call(all);
+        assert!(quota.bytes_in(u64::MAX - 1).is_ok() && quota.bytes_out(u64::MAX).is_ok());
+        for _ in 0..2 {
+            assert!(quota.bytes_in(2).is_err() && quota.bytes_out(1).is_err() && quota.bytes_out(u64::MAX).is_err());
+        }
+        let used = quota.used();
+        assert_eq!((used.bytes_in, used.bytes_out, quota.left_out()), (u64::MAX - 1, u64::MAX, 0));
+    }
+}

@@ -170,6 +170,63 @@ async fn requests_and_bytes_are_bounded() {
     assert!(requests == 1 && bytes_out > 50 && bytes_in > 2000, "{requests} {bytes_out} {bytes_in}");
 }
 
+/// However often one asks for too much: what is refused is not counted, so that no counter runs over.
+#[tokio::test]
+async fn what_is_refused_is_not_counted() {
+    let server = Server::says("hello");
+    let client = client();
+    let table = [
+        (Maxima { requests: 0, ..MAXIMA }, "requests", 1),
+        (Maxima { connections: 0, ..MAXIMA }, "http_connections", 1),
+        (Maxima { bytes_out: 10, ..MAXIMA }, "egress_bytes", 0),
+    ];
+    for (max, name, expected) in table {
+        let mut session = session(vec![server.rule()]);
+        session.quotas = vec![Quota::of_call(max)];
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            match client.send(&session, get(&server.url("/"))).await {
+                Err(Error::Limit { limit, used, .. }) if limit == name => all.push(used),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(all[0] >= expected && all.iter().all(|used| *used == all[0]), "{name}: {all:?}");
+        assert_eq!(session.quotas[0].used().bytes_out, 0, "{name}");
+        // What it was refused is there as soon as it is allowed.
+        session.quotas[0].limit(MAXIMA);
+        assert!(client.send(&session, get(&server.url("/"))).await.is_ok(), "{name}");
+    }
+}
+
+/// Sizes that are said and are not there: nothing is reserved for them, nothing is counted, and nothing overflows.
+#[tokio::test]
+async fn sizes_beyond_all_bounds_are_only_numbers() {
+    for length in ["9223372036854775807", "18446744073709551613", "18446744073709551614", "18446744073709551615"] {
+        let server = Server::start(move |_| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\nhi").into_bytes());
+        let session = session(vec![server.rule()]);
+        let answer = match client().send(&session, get(&server.url("/"))).await {
+            Ok(response) => text(response).await,
+            Err(error) => Err(error),
+        };
+        // The reader of heads has one word for a head and for a number that are too large.
+        let is_refused = matches!(answer, Err(Error::Broken(_) | Error::Limit { limit: "fields", .. }));
+        assert!(is_refused, "{length}: {answer:?}");
+        assert!(session.quotas[0].used().bytes_in < 100, "{length}");
+    }
+    for length in [1 << 63, u64::MAX - 2, u64::MAX - 1, u64::MAX] {
+        let server = Server::says("hello");
+        let session = session(vec![server.rule()]);
+        let asked = Request { length: Some(length), ..request(Method::POST, &server.url("/"), &[], "body") };
+        let error = client().send(&session, asked).await.unwrap_err();
+        assert!(matches!(error, Error::Invalid(_)), "{length}: {error}");
+        assert!(session.quotas[0].used().bytes_out < 500, "{length}");
+    }
+    // A chunk that says so, too.
+    let server = Server::start(|_| b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\nhi".to_vec());
+    let response = client().send(&session(vec![server.rule()]), get(&server.url("/"))).await.unwrap();
+    assert!(matches!(text(response).await, Err(Error::Broken(_))));
+}
+
 /// A connection counts as long as its answer is being read, and not a moment longer.
 #[tokio::test]
 async fn connections_at_once_are_bounded() {

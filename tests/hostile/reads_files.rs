@@ -84,6 +84,11 @@ async fn what_is_granted_is_read() {
     let list = solo(&sandbox, world.path(), "list").await;
     assert_eq!(list.ask("a", json!("/data/sub")).await, json!(["deep"]));
     assert_eq!(list.ask("a", json!("/data")).await.as_array().map(Vec::len), Some(12));
+    // Also by the descriptor that it came with, which no library reads.
+    let attack = solo(&sandbox, world.path(), "attack").await;
+    let listed = attack.ask("a", json!(["list_granted", "list_granted"])).await;
+    assert_eq!(listed[0].as_array().map(Vec::len), Some(12), "{listed}");
+    assert!(listed[0] == listed[1] && listed[0][0] == "file", "{listed}");
     // It is the directory that was there when the plugin was loaded, whatever has its name now.
     fs::rename(world.path().join("data"), world.path().join("moved")).unwrap();
     symlink("outside", world.path().join("data")).unwrap();

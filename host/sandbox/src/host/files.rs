@@ -151,8 +151,12 @@ impl State {
 /// Counts a directory's entries, up to one more than `most`.
 #[cfg(unix)]
 fn entries(dir: &File, most: usize) -> std::io::Result<usize> {
+    use rustix::fs::{Dir, Mode, OFlags, openat};
+
+    // A granted directory is open as a place and not to be read.
+    let open = openat(dir, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut count = 0;
-    for entry in rustix::fs::Dir::read_from(dir)? {
+    for entry in Dir::new(open)? {
         let entry = entry?;
         count += usize::from(entry.file_name() != c"." && entry.file_name() != c"..");
         if count > most {

@@ -35,6 +35,8 @@ pub(crate) enum Op {
     ChangeOpen(String),
     /// Opens a directory, lists it so many times at once, and gives the number of entries of all.
     List(String, usize),
+    /// Lists the directory that was granted by the descriptor that it came with, and gives the names of its entries, in order.
+    ListGranted,
     Hash(String),
 }
 
@@ -112,6 +114,16 @@ fn run(dir: &Descriptor, op: Op) -> std::result::Result<Value, ErrorCode> {
             }
             Ok(json!(entries))
         }
+        Op::ListGranted => list(dir).map(|names| json!(names)),
         Op::Hash(path) => dir.metadata_hash_at(PathFlags::empty(), &path).map(|_| json!("hashed")),
     }
+}
+
+fn list(dir: &Descriptor) -> std::result::Result<Vec<String>, ErrorCode> {
+    let (listing, mut names) = (dir.read_directory()?, Vec::new());
+    while let Some(entry) = listing.read_directory_entry()? {
+        names.push(entry.name);
+    }
+    names.sort_unstable();
+    Ok(names)
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use floe_egress::secrets::{Secret, Secrets};
 use floe_flow::state::{MAX_STATE_KEY, MAX_STATE_LISTED, MAX_STATE_VALUE};
 use floe_sandbox::{Ceiling, Config, Error, Grants, Limits, Sandbox, Space, Tenants};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::support::asking::VALUE;
 use crate::support::{Solo, limits, load, origin, sandbox, soon};
 
 pub(crate) const GUEST: &str = floe_tests::WANTS_STATE;
@@ -223,6 +225,34 @@ async fn calls_at_once_lose_no_update() {
     counted.sort_unstable();
     assert_eq!(counted, (1..=40).collect::<Vec<_>>());
     soon(visits.flow.stop(Duration::ZERO)).await;
+}
+
+/// Whatever a plugin knows of a secret's value, what it keeps does not have it: neither what is under a key, nor the key.
+#[tokio::test]
+async fn what_is_kept_has_no_value_of_a_secret() {
+    let sandbox = sandbox(1, 4);
+    let secret = Secret::try_new("api", VALUE, Vec::new(), b"key").unwrap();
+    let secrets = Secrets::try_new(vec![secret]).unwrap();
+    let knows = Solo::new(&sandbox, (GUEST, "knows"), "do", &Grants { secrets, ..granted("notes", 1000) }).await;
+    let other = doer(&sandbox, 1000).await;
+    let told = knows
+        .ask(
+            "a",
+            json!([
+                { "set": ["tenant", "k", { "a": [VALUE] }] },
+                { "compare_and_set": ["tenant", "l", 0, format!("<{VALUE}>")] },
+                { "set": ["tenant", format!("of {VALUE}"), 1] },
+                { "compare_and_set": ["tenant", VALUE, 0, 1] },
+                { "get": ["tenant", VALUE] },
+                { "delete": ["tenant", VALUE] },
+            ]),
+        )
+        .await;
+    let denied = json!("FailureKind::Denied: a key may not have a secret's value in it");
+    assert_eq!(told, json!([1, 2, denied, denied, denied, denied]));
+    let kept = other.ask("a", json!([{ "get": ["tenant", "k"] }, { "get": ["tenant", "l"] }, { "keys": ["tenant", ""] }])).await;
+    let kept = kept.to_string();
+    assert!(!kept.contains("s3cret") && kept.matches("***************").count() == 2 && kept.contains(r#"["k","l"]"#), "{kept}");
 }
 
 /// What was set stays, as the contract says: a call that fails afterwards takes nothing back.

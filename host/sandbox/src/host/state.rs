@@ -1,6 +1,7 @@
 //! `floe:capability/state`: values that outlive a call, in the space that the plugin is granted and of the tenant whose call it is.
 //! Linked by hand, because its types are the contract's.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use floe_flow::journal::JournalError;
@@ -96,7 +97,7 @@ fn answer<T>(said: wasmtime::Result<Result<T, Failure>>) -> Answer<T> {
 impl State {
     async fn state_get(&mut self, scope: Scope, key: &str) -> wasmtime::Result<Result<Option<Value>, Failure>> {
         self.host_call()?;
-        let place = match self.space(scope).and_then(|(place, _)| check_key(key).map(|()| place)) {
+        let place = match self.space(scope).and_then(|(place, _)| self.check_key(key).map(|()| place)) {
             Ok(place) => place,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -123,7 +124,7 @@ impl State {
     ) -> wasmtime::Result<Result<u64, Failure>> {
         self.host_call()?;
         self.call.bytes_out += (key.len() + value.len()) as u64;
-        let space = self.space(scope).and_then(|space| check_key(key).map(|()| space));
+        let space = self.space(scope).and_then(|space| self.check_key(key).map(|()| space));
         let ((place, max_bytes), value) = match space.and_then(|space| Ok((space, self.scrubbed(check_value(value)?)))) {
             Ok(wanted) => wanted,
             Err(failure) => return Ok(Err(failure)),
@@ -151,9 +152,21 @@ impl State {
         scrubbed::payload(payload, scrubber).text().into()
     }
 
+    fn check_key(&self, key: &str) -> Result<(), Failure> {
+        match key.len() {
+            0 => Err(Failure::new(FailureKind::InvalidInput, "a key has at least one byte")),
+            used if used > MAX_STATE_KEY => Err(fixed("state.key", used as u64, MAX_STATE_KEY as u64)),
+            // With stars in its place, two keys could become one.
+            _ if self.scrubber().is_some_and(|scrubber| matches!(scrubber.text(key), Cow::Owned(_))) => {
+                Err(Failure::new(FailureKind::Denied, "a key may not have a secret's value in it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn state_delete(&mut self, scope: Scope, key: &str) -> wasmtime::Result<Result<bool, Failure>> {
         self.host_call()?;
-        let place = match self.space(scope).and_then(|(place, _)| check_key(key).map(|()| place)) {
+        let place = match self.space(scope).and_then(|(place, _)| self.check_key(key).map(|()| place)) {
             Ok(place) => place,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -247,14 +260,6 @@ fn owner(scope: Scope, origin: &Origin) -> Result<Owner, Failure> {
             let session = origin.session.clone().ok_or_else(|| missing("session"))?;
             Ok(Owner::Session { user: origin.user.clone(), session })
         }
-    }
-}
-
-fn check_key(key: &str) -> Result<(), Failure> {
-    match key.len() {
-        0 => Err(Failure::new(FailureKind::InvalidInput, "a key has at least one byte")),
-        used if used > MAX_STATE_KEY => Err(fixed("state.key", used as u64, MAX_STATE_KEY as u64)),
-        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ use floe_flow::{Budget, Config, End, Flow, Graph, Handle, Invoke, Item, Outcome,
 use floe_sandbox::{Grants, Limits, Plugin, Profile, Sandbox, Secret};
 use serde_json::{Value, json};
 
-pub(crate) use self::log::lines;
+pub(crate) use self::log::{lines, operators_lines};
 pub(crate) use self::recorder::{Ended, Recorder, attack_started};
 pub(crate) use self::solo::{Solo, origin};
 

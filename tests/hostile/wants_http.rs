@@ -7,7 +7,7 @@ use floe_sandbox::{Error, Grants, Limits};
 use serde_json::{Value, json};
 
 use crate::support::asking::{Asking, Granted, Server, VALUE, header, ok};
-use crate::support::{limits, load, sandbox, soon};
+use crate::support::{limits, load, operators_lines, sandbox, soon};
 
 pub(crate) const GUEST: &str = floe_tests::WANTS_HTTP;
 
@@ -162,4 +162,18 @@ async fn a_secret_arrives_and_does_not_come_back() {
     // It is not recorded, and says so.
     let entries = fetching.journal();
     assert!(entries.contains(&format!("{:?}", Some(Unfit::WasiHttp))), "{entries}");
+}
+
+/// WASI's codes say little, so the operator reads why a request came to nothing: without a value that stood in it.
+#[tokio::test]
+async fn what_the_operator_reads_of_a_request_has_no_value() {
+    let server = Server::start(|_| ok("hello"));
+    let granted = Granted::to(&server).with_secret(&[header("x-key", "{secret}")]);
+    let fetching = Asking::new((GUEST, "tells-the-log", "fetch"), granted.grants(), limits()).await;
+    let percent: String = VALUE.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let (_, terminal) = fetching.ask(get("api.example.com", &format!("/{percent}"), &json!([]))).await;
+    assert_eq!(message(&terminal), "ErrorCode::HttpRequestDenied");
+    let lines = operators_lines("tells-the-log");
+    assert!(lines.iter().any(|line| line.contains("is not granted") && line.contains("********")), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.contains("s3cret")), "{lines:?}");
 }

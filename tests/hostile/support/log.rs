@@ -1,4 +1,4 @@
-//! What guests log, by trace.
+//! What guests log, by trace, and what the host says of plugins.
 
 use std::fmt::Debug;
 use std::sync::{Mutex, Once, PoisonError};
@@ -10,13 +10,16 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-/// A line that a guest wrote.
+/// A line that a guest wrote, or the host of a plugin.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Line {
     pub(crate) level: Option<Level>,
     pub(crate) message: String,
     pub(crate) fields: String,
     trace: String,
+    plugin: String,
+    /// Why something did not work, as the host says it.
+    error: String,
 }
 
 static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
@@ -25,7 +28,7 @@ static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
 pub(super) fn start() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        let plugins = Targets::new().with_target("plugin", LevelFilter::TRACE);
+        let plugins = Targets::new().with_target("plugin", LevelFilter::TRACE).with_target("floe_sandbox", LevelFilter::INFO);
         let subscriber = tracing_subscriber::registry().with(Keep.with_filter(plugins));
         tracing::subscriber::set_global_default(subscriber).expect("nobody else sets it");
     });
@@ -36,6 +39,12 @@ pub(crate) fn lines(trace: &str) -> Vec<Line> {
     let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(lines.iter().all(|line| !line.message.chars().chain(line.fields.chars()).any(char::is_control)));
     lines.iter().filter(|line| line.trace == trace).cloned().collect()
+}
+
+/// What the host says of a plugin.
+pub(crate) fn operators_lines(plugin: &str) -> Vec<String> {
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.iter().filter(|line| line.plugin == plugin).map(|line| format!("{} {}", line.message, line.error)).collect()
 }
 
 struct Keep;
@@ -53,6 +62,8 @@ impl Visit for Line {
         match field.name() {
             "trace" => value.clone_into(&mut self.trace),
             "fields" => value.clone_into(&mut self.fields),
+            "plugin" => value.clone_into(&mut self.plugin),
+            "error" => value.clone_into(&mut self.error),
             _ => {}
         }
     }

@@ -17,6 +17,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::http::shorten;
+use crate::scrubbed;
 use crate::state::{Identity, State};
 
 /// Adds the interfaces to the linker.
@@ -126,7 +127,10 @@ fn outgoing(request: http::Request<WasiBody>) -> Result<Request, Error> {
 /// What the guest is told. WASI's codes say less than the error, so the operator's log has the rest.
 fn told(error: &Error, plugin: &Identity, given: &Amounts) -> WasiError {
     let failure = super::http::failure(error, plugin, given);
-    tracing::info!(plugin = plugin.name, error = failure.message, "A request of the plugin came to nothing.");
+    // The guest may know a value, and ask for a place that has it in its name.
+    let shown = plugin.grants.secrets.scrubber().map(|scrubber| scrubbed::text(&failure.message, scrubber));
+    let shown = shown.as_ref().unwrap_or(&failure.message);
+    tracing::info!(plugin = plugin.name, error = shown, "A request of the plugin came to nothing.");
     match error {
         Error::Denied { .. } => WasiError::HttpRequestDenied,
         Error::Address { .. } => WasiError::DestinationIpProhibited,

@@ -2,6 +2,7 @@
 
 mod compute;
 mod emit;
+mod exact;
 mod outcome;
 mod payload;
 mod world;
@@ -14,6 +15,6 @@ pub(crate) const GUEST: &str = floe_tests::EVIL;
 async fn every_node_has_a_test() {
     let evil = load(&sandbox(1, 1), (GUEST, "evil"), &limits()).await.unwrap();
     let nodes: Vec<&str> = evil.nodes.iter().map(|node| node.name.as_str()).collect();
-    let tested = [compute::NODES, payload::NODES, emit::NODES, outcome::NODES, world::NODES].concat();
+    let tested = [compute::NODES, payload::NODES, emit::NODES, outcome::NODES, world::NODES, exact::NODES].concat();
     assert_eq!(nodes, tested);
 }

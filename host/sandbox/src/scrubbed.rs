@@ -17,9 +17,15 @@ pub(crate) fn output(output: Output, scrubber: &Scrubber) -> Output {
     Output {
         payload: payload(output.payload, scrubber),
         meta: meta(output.meta, scrubber),
+        to: successors(&output.to, scrubber),
         topic: output.topic.map(|topic| text(&topic, scrubber).into()),
         ..output
     }
+}
+
+/// Whoever is told that there is no such successor is told the name.
+pub(crate) fn successors(to: &[String], scrubber: &Scrubber) -> Vec<String> {
+    to.iter().map(|name| text(name, scrubber)).collect()
 }
 
 pub(crate) fn meta(meta: Vec<(String, Payload)>, scrubber: &Scrubber) -> Vec<(String, Payload)> {

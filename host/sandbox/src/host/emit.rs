@@ -113,12 +113,13 @@ impl State {
         let stream = stream.map(|stream| convert::label("a stream's name", stream)).transpose().map_err(wrong)?;
         let meta = convert::meta(meta).map_err(wrong)?;
         let to = convert::successors(to).map_err(wrong)?;
-        let chunk = match self.scrubber() {
+        let (chunk, to) = match self.scrubber() {
             Some(scrubber) => {
                 let stream = stream.map(|stream| scrubbed::text(&stream, scrubber));
-                Chunk { stream, text: scrubbed::text(&text, scrubber), done, meta: scrubbed::meta(meta, scrubber) }
+                let (text, meta) = (scrubbed::text(&text, scrubber), scrubbed::meta(meta, scrubber));
+                (Chunk { stream, text, done, meta }, scrubbed::successors(&to, scrubber))
             }
-            None => Chunk { stream, text, done, meta },
+            None => (Chunk { stream, text, done, meta }, to),
         };
         if to.is_empty() {
             return Ok(Piece { ctx, chunk, copy: None });

@@ -2,6 +2,7 @@
 
 mod compute;
 mod emit;
+mod exact;
 mod outcome;
 mod payload;
 mod world;
@@ -67,4 +68,5 @@ floe_guest::export!(nodes: [
     world::HashOrder,
     world::StateKept,
     world::Unpredictable,
+    exact::Exact,
 ]);

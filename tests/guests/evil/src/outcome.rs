@@ -71,7 +71,7 @@ const KINDS: [(&str, FailureKind); 10] = [
     ("internal", FailureKind::Internal),
 ];
 
-fn kind(name: &str) -> floe_guest::Result<FailureKind> {
+pub(crate) fn kind(name: &str) -> floe_guest::Result<FailureKind> {
     let found = KINDS.iter().find(|(known, _)| *known == name);
     found.map(|(_, kind)| *kind).ok_or_else(|| Failure::invalid_input(format_args!("there is no kind `{name}`")))
 }

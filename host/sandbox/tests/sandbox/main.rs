@@ -6,6 +6,7 @@ mod cache;
 mod calls;
 mod contract;
 mod fuzz;
+mod handed;
 mod load;
 mod replay;
 mod support;

@@ -181,6 +181,40 @@ async fn a_secret_arrives_and_does_not_come_back() {
     }
 }
 
+/// A value that got in all the same, for a server wrote it in a form that nobody knows, does not get out: by none of the ways there are.
+#[tokio::test]
+async fn a_value_that_is_known_inside_is_not_let_out() {
+    // As JSON writes it in a text, and JSON writes that once more, it is no form that is known.
+    let once = json!(VALUE).to_string();
+    for form in forms().into_iter().filter(|form| *form != once.trim_matches('"')) {
+        for how in ["return", "fail", "panic"] {
+            let backwards: String = form.chars().rev().collect();
+            let server = Server::start(move |_| ok(&backwards));
+            let asking = asking(Granted::to(&server).with_secret(&[]), |_| {}).await;
+            let (outputs, terminal) = asking.ask(json!({ "url": server.url("/v1/x"), "backwards": true, "spill": how })).await;
+            let expected = if how == "return" { End::Completed } else { End::Failed };
+            assert_eq!(terminal.end, expected, "{terminal:?}");
+            let lines = lines(&asking.trace());
+            for text in [format!("{lines:?}"), format!("{outputs:?} {terminal:?}"), asking.items(), asking.journal()] {
+                // Each way has its own line, item or field, and each of them is full of stars.
+                for form in forms() {
+                    let written = format!("{form:?}");
+                    assert!(!text.contains(&form) && !text.contains(written.trim_matches('"')), "{form} is in {text}");
+                }
+                assert!(text.contains("**********"), "{text}");
+            }
+            let stars = |line: &&crate::support::Line| line.message.contains("**********");
+            assert_eq!(lines.iter().filter(stars).count(), if how == "panic" { 4 } else { 3 }, "{lines:?}");
+            let fields = lines.iter().find(|line| !line.fields.is_empty()).unwrap();
+            assert!(fields.fields.matches("**********").count() >= 2, "{fields:?}");
+            if how == "return" {
+                let answer = outputs.iter().find(|output| output["memory"].is_string()).unwrap();
+                assert_eq!(memory(answer, "memory").chars().rev().collect::<String>(), form, "it did get in");
+            }
+        }
+    }
+}
+
 /// A component that reads its key from its environment finds the placeholder there.
 #[tokio::test]
 async fn a_secret_may_stand_in_the_environment() {

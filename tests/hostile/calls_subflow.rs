@@ -1,15 +1,18 @@
 //! A plugin that runs flows: those that it was granted and no others, within its own trace's budget, and no longer than its call.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use floe_egress::secrets::{Secret, Secrets};
 use floe_flow::{
-    Config, End, Failure, FailureKind, Flow, Graph, Invoke, Item, Outcome, Output, Receipt, Report, Submission, Terminal, native,
+    Config, End, Failure, FailureKind, Flow, Graph, Invoke, Item, Outcome, Output, Policy, Receipt, Report, Submission, Terminal,
+    native,
 };
 use floe_sandbox::{Error, Grants, Limits, Sandbox};
 use serde_json::{Value, json};
 
+use crate::support::asking::VALUE;
 use crate::support::{limits, load, policy, sandbox, soon};
 
 pub(crate) const GUEST: &str = floe_tests::CALLS_SUBFLOW;
@@ -26,17 +29,24 @@ impl Asking {
     }
 
     async fn within(limits: &Limits, inner: Arc<dyn Invoke>, change: impl FnOnce(&mut Config)) -> Self {
+        let mut called = Graph::builder("inner");
+        called.run("work", inner, policy());
+        Self::of(limits, policy(), called.build().unwrap(), change).await
+    }
+
+    async fn of(limits: &Limits, policy: Policy, inner: Graph, change: impl FnOnce(&mut Config)) -> Self {
         let sandbox = sandbox(2, 2);
         let granted: BTreeSet<String> = ["inner", "undeclared"].map(str::to_owned).into();
-        let grants = Grants { subflow: Some(granted), ..Grants::default() };
+        // With a secret, whose value nobody else may learn.
+        let secret = Secret::try_new("api", VALUE, Vec::new(), b"key").unwrap();
+        let secrets = Secrets::try_new(vec![secret]).unwrap();
+        let grants = Grants { subflow: Some(granted), secrets, ..Grants::default() };
         let plugin = soon(sandbox.load("asker", &floe_tests::bytes(GUEST), &grants, limits)).await.unwrap();
         let mut config = Config { compute: sandbox.handle().clone(), ..Config::on_current_runtime() };
         change(&mut config);
-        let mut called = Graph::builder("inner");
-        called.run("work", inner, policy());
         let mut graph = Graph::builder("asking");
-        graph.subflow("inner", called.build().unwrap(), config.budget);
-        graph.run("ask", plugin.node("ask", &json!({}).into(), 1).unwrap(), policy());
+        graph.subflow("inner", inner, config.budget);
+        graph.run("ask", plugin.node("ask", &json!({}).into(), 1).unwrap(), policy);
         Self { flow: Flow::start(graph.build().unwrap(), config), _sandbox: sandbox }
     }
 
@@ -163,6 +173,73 @@ impl Invoke for Hangs {
             Ok(Outcome::Outputs(Vec::new())).into()
         })
     }
+}
+
+/// Says that it used so much fuel, and passes its message on; or never ends.
+#[derive(Debug)]
+struct Step {
+    fuel: u64,
+    hangs: fn(&Value) -> bool,
+}
+
+impl Invoke for Step {
+    fn invoke(&self, call: floe_flow::Call) -> std::pin::Pin<Box<dyn Future<Output = floe_flow::Report> + Send + '_>> {
+        Box::pin(async move {
+            if (self.hangs)(&call.message.payload.value()) {
+                std::future::pending::<()>().await;
+            }
+            let receipt = Receipt { fuel: self.fuel, ..Receipt::default() };
+            Report { receipt, ..Report::from(Ok(Outcome::one(call.message.payload.clone()))) }
+        })
+    }
+}
+
+/// A call that is cut off leaves no report; what its subflows had used is used all the same: of one that has come back, and of one that
+/// has not. Otherwise it could be used again with each attempt.
+#[tokio::test]
+async fn what_subflows_used_is_booked_when_their_caller_is_cut_off() {
+    let short = Duration::from_millis(300);
+    let by_policy = Policy { timeout: Some(short), retries: 9, ..policy() };
+    let by_limit = Policy { retries: 9, ..policy() };
+    let back = || vec![Step { fuel: 60_000_000, hangs: |payload| payload == "hang" }];
+    let running = || vec![Step { fuel: 60_000_000, hangs: |_| false }, Step { fuel: 0, hangs: |_| true }];
+    for (policy, wall) in [(by_policy, limits().wall), (by_limit, short)] {
+        for (wanted, steps) in [(json!([["inner", 1], ["inner", "hang"]]), back()), (json!([["inner", 1]]), running())] {
+            let mut inner = Graph::builder("inner");
+            let names = ["first", "second"];
+            for (name, step) in names.iter().zip(steps) {
+                inner.run(name, Arc::new(step), crate::support::policy());
+            }
+            if wanted == json!([["inner", 1]]) {
+                inner.chain(&names);
+            }
+            let limits = Limits { fuel: 1_000_000_000, wall, ..limits() };
+            let asking =
+                Asking::of(&limits, policy.clone(), inner.build().unwrap(), |config| config.budget.fuel = Some(100_000_000));
+            let (_, terminal) = asking.await.ask(wanted.clone()).await;
+            assert_eq!(terminal.end, End::BudgetExhausted, "{wanted} {terminal:?}");
+        }
+    }
+}
+
+/// Whatever a plugin knows of a secret's value, what it calls with does not have it.
+#[tokio::test]
+async fn a_payload_has_no_value_of_a_secret() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hear = {
+        let heard = Arc::clone(&heard);
+        native(move |call| {
+            heard.lock().unwrap().push(call.message.payload.text().to_owned());
+            Ok(Outcome::one(json!(1).into()))
+        })
+    };
+    let asking = Asking::new(hear, |_| {}).await;
+    let (_, terminal) = asking.ask(json!([["inner", { "a": [VALUE], VALUE: 1 }], ["inner", VALUE]])).await;
+    assert_eq!(terminal.end, End::Completed, "{terminal:?}");
+    for text in heard.lock().unwrap().iter() {
+        assert!(!text.contains("s3cret") && text.contains("***************"), "{text}");
+    }
+    assert_eq!(heard.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]

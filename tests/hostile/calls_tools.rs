@@ -1,11 +1,14 @@
 //! A plugin that calls tools: those that it was granted and no others, on what its own call has left, and never in a circle.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use floe_flow::{Config, End, Flow, Graph, Schema, Submission, Terminal, Tool};
+use floe_egress::secrets::{Secret, Secrets};
+use floe_flow::{Config, End, Flow, Graph, Policy, Schema, Submission, Terminal, Tool};
 use floe_sandbox::{Error, Grants, Limits, Plugin, Sandbox};
 use serde_json::{Value, json};
 
+use crate::support::asking::VALUE;
 use crate::support::{limits, load, policy, sandbox, soon};
 
 pub(crate) const GUEST: &str = floe_tests::CALLS_TOOLS;
@@ -19,26 +22,32 @@ struct Asking {
     _sandbox: Sandbox,
 }
 
+/// With a secret, whose value nobody else may learn.
 fn granted(names: &[&str]) -> Grants {
     let names: BTreeSet<String> = names.iter().map(|name| format!("helper/{name}")).collect();
-    Grants { tools: Some(names), ..Grants::default() }
+    let secret = Secret::try_new("api", VALUE, Vec::new(), b"key").unwrap();
+    Grants { tools: Some(names), secrets: Secrets::try_new(vec![secret]).unwrap(), ..Grants::default() }
 }
 
 impl Asking {
     async fn new(node: &str, change: impl FnOnce(&mut Limits, &mut Config)) -> Self {
+        Self::with(node, policy(), change).await
+    }
+
+    async fn with(node: &str, policy: Policy, change: impl FnOnce(&mut Limits, &mut Config)) -> Self {
         let sandbox = sandbox(2, 6);
         let mut config = Config { compute: sandbox.handle().clone(), ..Config::on_current_runtime() };
         let mut of_asker = Limits { fuel: FUEL, memory: 64 << 20, ..limits() };
         change(&mut of_asker, &mut config);
         let of_helper = Limits { fuel: (of_asker.fuel / 20).max(20_000_000), ..limits() };
-        let load = async |name, limits: &Limits, tools: &[&str]| -> Plugin {
-            soon(sandbox.load(name, &floe_tests::bytes(GUEST), &granted(tools), limits)).await.unwrap()
+        let load = async |name, limits: &Limits, grants: Grants| -> Plugin {
+            soon(sandbox.load(name, &floe_tests::bytes(GUEST), &grants, limits)).await.unwrap()
         };
-        let asker = load("asker", &of_asker, &["double", "relay", "spin", "who-asks", "missing"]).await;
-        let helper = load("helper", &of_helper, &["double", "relay"]).await;
+        let asker = load("asker", &of_asker, granted(&["double", "hear", "relay", "spin", "who-asks", "missing"])).await;
+        let helper = load("helper", &of_helper, Grants { secrets: Secrets::default(), ..granted(&["double", "relay"]) }).await;
         let none = json!({}).into();
         let mut graph = Graph::builder("asking");
-        graph.run("ask", asker.node(node, &none, 1).unwrap(), policy());
+        graph.run("ask", asker.node(node, &none, 1).unwrap(), policy);
         for spec in &helper.tools {
             let invoke = helper.tool(&spec.name, &none, &none, 1).unwrap();
             let input = Some(Schema::compile(&spec.input).unwrap());
@@ -151,6 +160,39 @@ async fn what_tools_use_is_the_callers_use() {
     assert_eq!(terminal.end, End::Completed, "{terminal:?}");
 }
 
+/// A call that is cut off leaves no report; what its tools had taken is used all the same, or it could be used again and again.
+#[tokio::test]
+async fn what_tools_had_taken_is_booked_when_their_caller_is_cut_off() {
+    let short = Duration::from_millis(300);
+    let by_policy = Policy { timeout: Some(short), retries: 9, ..policy() };
+    let by_limit = Policy { retries: 9, ..policy() };
+    for (policy, wall) in [(by_policy, limits().wall), (by_limit, short)] {
+        // Fuel for as long as it may spin; and calls to the host for one attempt, and not for two.
+        let asking = Asking::with("ask", policy, |limits, config| {
+            (limits.fuel, limits.wall) = (u64::MAX / 4, wall);
+            config.budget.host_calls = Some(100);
+        });
+        let (_, terminal) = asking.await.ask(json!([["helper/spin", { "asks": 60 }]])).await;
+        assert_eq!(terminal.end, End::BudgetExhausted, "{terminal:?}");
+        assert_eq!(terminal.error.unwrap().detail.unwrap()["limit"], json!("host_calls"));
+    }
+}
+
+/// Whatever a plugin knows of a secret's value, its arguments do not have it.
+#[tokio::test]
+async fn arguments_have_no_value_of_a_secret() {
+    for node in ["ask", "ask-all"] {
+        let asking = Asking::new(node, |_, _| {}).await;
+        let (outputs, terminal) = asking
+            .ask(json!([["helper/hear", { "a": [VALUE], VALUE: 1 }], ["helper/hear", { "b": format!("<{VALUE}>") }]]))
+            .await;
+        assert_eq!(terminal.end, End::Completed, "{terminal:?}");
+        // What it heard, a character apart from the next, so that nobody takes anything out of it.
+        let heard = outputs[0].to_string().replace("\\n", "");
+        assert!(!heard.contains("s3cret") && heard.contains("***************"), "{heard}");
+    }
+}
+
 #[tokio::test]
 async fn a_call_that_is_cancelled_takes_its_tools_along() {
     // Fuel for so long that its tool is still running when it is cancelled, however late this thread comes to that.
@@ -161,5 +203,5 @@ async fn a_call_that_is_cancelled_takes_its_tools_along() {
     let (_, terminal) = soon(handle.finish()).await;
     assert_eq!(terminal.end, End::Cancelled);
     // Returns when nothing of the flow runs any more.
-    soon(asking.flow.stop(std::time::Duration::ZERO)).await;
+    soon(asking.flow.stop(Duration::ZERO)).await;
 }

@@ -14,7 +14,7 @@ use floe_flow::{Budget, Config, End, Flow, Graph, Handle, Invoke, Item, Outcome,
 use floe_sandbox::{Grants, Limits, Plugin, Profile, Sandbox, Secret};
 use serde_json::{Value, json};
 
-pub(crate) use self::log::{lines, operators_lines};
+pub(crate) use self::log::{Line, lines, operators_lines};
 pub(crate) use self::recorder::{Ended, Recorder, attack_started};
 pub(crate) use self::solo::{Solo, origin};
 
@@ -61,6 +61,13 @@ pub(crate) fn sandbox(threads: usize, instances: u32) -> Sandbox {
     let secret = Some(Secret::new([7; 32]));
     let config = floe_sandbox::Config { cache: Some(cache), instances, secret, ..floe_sandbox::Config::new(threads) };
     Sandbox::new(config).unwrap()
+}
+
+/// The same, with tenants that have no more than this.
+pub(crate) fn sandbox_for(tenants: floe_sandbox::Tenants, instances: u32) -> Sandbox {
+    let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hostile");
+    let tenants = Some(tenants);
+    Sandbox::new(floe_sandbox::Config { cache: Some(cache), instances, tenants, ..floe_sandbox::Config::new(1) }).unwrap()
 }
 
 /// Loads a guest without grants.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use floe_egress::Maxima;
 use floe_flow::{End, Terminal, Unfit};
-use floe_sandbox::{Error, Grants, Limits};
+use floe_sandbox::{Ceiling, Error, Grants, Limits, Tenants};
 use serde_json::{Value, json};
 
 use crate::support::asking::{Asking, Granted, Server, VALUE, header, ok};
-use crate::support::{limits, load, operators_lines, sandbox, soon};
+use crate::support::{Solo, limits, load, operators_lines, sandbox, sandbox_for, soon};
 
 pub(crate) const GUEST: &str = floe_tests::WANTS_HTTP;
 
@@ -162,6 +163,77 @@ async fn a_secret_arrives_and_does_not_come_back() {
     // It is not recorded, and says so.
     let entries = fetching.journal();
     assert!(entries.contains(&format!("{:?}", Some(Unfit::WasiHttp))), "{entries}");
+}
+
+/// What its own instance has served, this call among it.
+fn calls(outputs: &[Value]) -> &Value {
+    &outputs[0]["calls"]
+}
+
+/// An instance that would be used again is not, once it has spoken to others: what it left open is closed with its call.
+#[tokio::test]
+async fn an_exchange_does_not_outlive_its_call() {
+    let server = Server::stalls();
+    let fetching = Asking::reusing((GUEST, "fetcher", "fetch"), Granted::to(&server).grants(), limits(), 10).await;
+    let authority = format!("127.0.0.1:{}", server.port);
+    let none = json!(["NONE", "http", "", "", [], ""]);
+    let leave = json!(["LEAVE", "http", authority, "/v1/x", [], ""]);
+    for (wanted, expected) in [(&none, 1), (&none, 2), (&leave, 3), (&none, 1), (&none, 2), (&leave, 3), (&leave, 1), (&none, 1)]
+    {
+        let (outputs, terminal) = fetching.ask(wanted.clone()).await;
+        assert_eq!((terminal.end, calls(&outputs)), (End::Completed, &json!(expected)), "{terminal:?}");
+    }
+    assert_eq!(server.requests().len(), 3);
+    server.all_closed();
+}
+
+/// One count for both ways out, of all plugins of the tenant, whatever each call may have.
+#[tokio::test]
+async fn a_tenants_quota_is_the_same_by_either_way() {
+    let server = Server::start(|request| ok(&"x".repeat(if request.contains("/large") { 5000 } else { 10 })));
+    let authority = format!("127.0.0.1:{}", server.port);
+    let grants = Granted::to(&server).grants();
+    let of = |path: &str, body: &str| {
+        let (by_wasi, body) = (json!(["POST", "http", authority, path, [], body]), (!body.is_empty()).then_some(body));
+        (json!({ "method": "POST", "url": server.url(path), "body": body }), by_wasi)
+    };
+    let all = Maxima { requests: 1000, connections: 4, bytes_out: 1 << 20, bytes_in: 1 << 20 };
+    let few = Maxima { requests: 3, ..all };
+    let small = Maxima { bytes_out: 2000, ..all };
+    let little = Maxima { bytes_in: 6000, ..all };
+    // The second of these requests is too much, after two that are not and one that is for the other limits.
+    let table = [
+        (few, of("/v1/x", ""), of("/v1/x", ""), "network.requests", 3),
+        (small, of("/v1/x", "x"), of("/v1/x", &"y".repeat(1500)), "network.egress", 2000),
+        (little, of("/v1/x", ""), of("/v1/large", ""), "network.ingress", 6000),
+    ];
+    for (network, once, again, name, max) in table {
+        let ceiling = || Ceiling { network: Some(network), ..Ceiling::none() };
+        let tenants = [("one".into(), ceiling()), ("two".into(), ceiling()), ("good".into(), ceiling())];
+        let sandbox = sandbox_for(Tenants { tenants: tenants.into(), others: None }, 2);
+        let asker = Solo::new(&sandbox, (floe_tests::CALLS_HTTP, "asker"), "ask", &grants).await;
+        let fetcher = Solo::new(&sandbox, (GUEST, "fetcher"), "fetch", &grants).await;
+        for (tenant, last_by_wasi) in [("one", true), ("two", false)] {
+            let answered = async |solo: &Solo, wanted: &Value| {
+                assert_eq!(solo.ask(tenant, wanted.clone()).await["status"], json!(200));
+            };
+            answered(&asker, &once.0).await;
+            answered(&fetcher, &once.1).await;
+            let (first, last) = if last_by_wasi {
+                ((&asker, &again.0), (&fetcher, &again.1))
+            } else {
+                ((&fetcher, &again.1), (&asker, &again.0))
+            };
+            answered(first.0, first.1).await;
+            let (_, terminal) = last.0.call(crate::support::origin(tenant, None, None), last.1.clone()).await;
+            let says = message(&terminal);
+            let limit = format!("limit `{name}` reached: used ");
+            let raise = format!(" of {max}; raise it with `tenants.{tenant}.{name}`");
+            assert!(says.contains(&limit) && says.contains(&raise), "{tenant}: {says}");
+        }
+        // What others have used up is nobody else's loss.
+        assert_eq!(fetcher.ask("good", once.1.clone()).await["status"], json!(200));
+    }
 }
 
 /// WASI's codes say little, so the operator reads why a request came to nothing: without a value that stood in it.

@@ -14,11 +14,15 @@ fn granted() -> Grants {
 
 /// The numbers of a trace of this name, where the run's secret is this one.
 async fn numbers(secret: Option<u8>, guest: (&str, &str), node: &str, trace: &str) -> Value {
+    numbers_of("a", secret, guest, node, trace).await
+}
+
+async fn numbers_of(tenant: &str, secret: Option<u8>, guest: (&str, &str), node: &str, trace: &str) -> Value {
     let cache = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hostile");
     let secret = secret.map(|secret| Secret::new([secret; 32]));
     let sandbox = Sandbox::new(Config { cache: Some(cache), instances: 2, secret, ..Config::new(1) }).unwrap();
     let solo = Solo::new(&sandbox, guest, node, &granted()).await;
-    let origin = Origin { trace: trace.into(), tenant: "a".into(), user: None, session: None };
+    let origin = Origin { trace: trace.into(), tenant: tenant.into(), user: None, session: None };
     solo.ask_as(origin, json!(3)).await
 }
 
@@ -38,6 +42,16 @@ async fn a_second_run_with_the_same_secret_draws_the_same() {
     assert_ne!(draw(Some(1), "u").await, first, "another trace");
     assert_ne!(draw(Some(2), "t").await, first, "who knows the trace does not know the secret");
     assert_ne!(draw(None, "t").await, draw(None, "t").await, "each run draws its own");
+}
+
+/// Whoever uses a trace's id again, as anybody may who chooses ids, foresees nothing of another tenant's trace.
+#[tokio::test]
+async fn tenants_draw_apart_in_traces_of_the_same_name() {
+    for (guest, node) in [((GUEST, "draws"), "numbers"), ((floe_tests::EVIL, "evil"), "hash-order")] {
+        let draw = |tenant: &'static str| numbers_of(tenant, Some(1), guest, node, "t");
+        assert_eq!(draw("a").await, draw("a").await);
+        assert_ne!(draw("a").await, draw("b").await, "{node}");
+    }
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     connections: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<String>>>,
-    /// Of a silent one: those who came.
+    /// Of one that does not come to an end: those who came.
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -71,6 +71,17 @@ impl Server {
             requests.lock().unwrap().push(request);
             // Whoever asked may be gone.
             let _ = stream.write_all(answer.as_bytes());
+        })
+    }
+
+    /// One that answers each request with the head of an answer and leaves it at that.
+    pub(crate) fn stalls() -> Self {
+        Self::serve(|mut stream, requests, open| {
+            let request = read(&mut stream);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n").unwrap();
+            // Before it is counted: who has seen the count finds it open.
+            open.lock().unwrap().push(stream);
+            requests.lock().unwrap().push(request);
         })
     }
 
@@ -226,13 +237,18 @@ pub(crate) struct Asking {
 
 impl Asking {
     /// Of the component at a path, loaded under a name, its node.
-    pub(crate) async fn new((guest, plugin, node): (&str, &str, &str), grants: Grants, limits: Limits) -> Self {
+    pub(crate) async fn new(of: (&str, &str, &str), grants: Grants, limits: Limits) -> Self {
+        Self::reusing(of, grants, limits, 1).await
+    }
+
+    /// The same, with instances that serve so many calls.
+    pub(crate) async fn reusing((guest, plugin, node): (&str, &str, &str), grants: Grants, limits: Limits, reuse: u32) -> Self {
         let sandbox = sandbox(2, 2);
         let plugin = soon(sandbox.load(plugin, &floe_tests::bytes(guest), &grants, &limits)).await.unwrap();
         let journal = Arc::new(Kept::default());
         let config = Config { compute: sandbox.handle().clone(), journal: Some(journal.clone()), ..Config::on_current_runtime() };
         let mut graph = Graph::builder("asking");
-        graph.run("ask", plugin.node(node, &json!({}).into(), 1).unwrap(), policy());
+        graph.run("ask", plugin.node(node, &json!({}).into(), reuse).unwrap(), policy());
         Self { flow: Flow::start(graph.build().unwrap(), config), journal, last: Mutex::default(), _sandbox: sandbox }
     }
 

@@ -1,7 +1,7 @@
 //! Asks whom it is told to, and tells everybody what it heard, by every way there is.
 
 use floe_guest::capability::{http, secrets};
-use floe_guest::{Context, Failure, Json, Node, Outcome, Result, SideEffect, budget, emit, field, log};
+use floe_guest::{Context, Failure, Json, Node, Outcome, Output, Result, SideEffect, budget, emit, field, log};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -25,6 +25,8 @@ struct Wanted {
     variable: Option<String>,
     /// Tells everybody what it heard, and then ends so: `return`, `fail`, `panic`.
     spill: Option<String>,
+    /// The answer is written backwards: turns it round.
+    backwards: bool,
     /// Asks only what is left.
     budget: bool,
 }
@@ -41,6 +43,7 @@ impl Default for Wanted {
             secret: None,
             variable: None,
             spill: None,
+            backwards: false,
             budget: false,
         }
     }
@@ -78,7 +81,8 @@ impl Node for Ask {
         }
         let left = json!({ "requests": budget::left("requests"), "egress": budget::left("egress-bytes") });
         let Some(heard) = heard else { return Ok(Json::new(&left)?.into()) };
-        let text = String::from_utf8_lossy(&heard.body).into_owned();
+        let text = String::from_utf8_lossy(&heard.body);
+        let text: String = if wanted.backwards { text.chars().rev().collect() } else { text.into_owned() };
         let headers = format!("{:?}", heard.headers);
         let told = json!({
             "status": heard.status,
@@ -103,13 +107,16 @@ impl Node for Ask {
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "what is printed is one of the ways out")]
 fn spill(text: &str) -> Result<()> {
-    log::info(text, [field("heard", text)]);
+    log::info(text, [field("heard", text), field(text, 1)]);
     println!("{text}");
     eprintln!("{text}");
     emit::message(text)?;
+    emit::output(Output::new(text).topic(text).meta("heard", text).meta(text, 1))?;
     emit::chunk(text)?;
     emit::Stream::named("heard").meta("heard", text).chunk(text)?;
+    emit::Stream::named(text).meta(text, 1).done()?;
     emit::progress("heard", text)?;
+    emit::progress(text, 1)?;
     Ok(())
 }
 

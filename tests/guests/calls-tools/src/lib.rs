@@ -1,9 +1,9 @@
 //! Calls whatever tools it is told to, so that tests see what it may call and what comes of it; and tools that are called so.
 
 use floe_guest::capability::tools;
-use floe_guest::{Caller, Context, Failure, Json, Node, Outcome, Result, Tool};
+use floe_guest::{Caller, Context, Failure, Json, Node, Outcome, Result, Tool, budget};
 
-floe_guest::export!(nodes: [Ask, AskAll], tools: [Double, Relay, Spin, WhoAsks]);
+floe_guest::export!(nodes: [Ask, AskAll], tools: [Double, Hear, Relay, Spin, WhoAsks]);
 
 /// Takes a list of tools and arguments, calls one after the other, and gives what each gave.
 struct Ask;
@@ -61,6 +61,21 @@ struct Number {
     n: u64,
 }
 
+/// Says what it was called with.
+struct Hear;
+
+impl Tool for Hear {
+    const NAME: &'static str = "hear";
+    const DESCRIPTION: &'static str = "Gives its arguments, a line for each character.";
+    type Config = ();
+    type Input = Json;
+    type Output = String;
+
+    fn call((): (), arguments: Json, _: &Caller) -> Result<String> {
+        Ok(arguments.as_str().chars().flat_map(|char| [char, '\n']).collect())
+    }
+}
+
 /// Calls another tool.
 struct Relay;
 
@@ -83,22 +98,32 @@ struct Relayed {
     with: serde_json::Value,
 }
 
-/// Computes without end.
+/// Asks the host something so many times, and then computes without end.
 struct Spin;
 
 impl Tool for Spin {
     const NAME: &'static str = "spin";
     const DESCRIPTION: &'static str = "Computes without end.";
     type Config = ();
-    type Input = Json;
+    type Input = Spinning;
     type Output = u64;
 
-    fn call((): (), _: Json, _: &Caller) -> Result<u64> {
+    fn call((): (), Spinning { asks }: Spinning, _: &Caller) -> Result<u64> {
+        for _ in 0..asks {
+            std::hint::black_box(budget::cancelled());
+        }
         let mut count = 0_u64;
         loop {
             count = std::hint::black_box(count.wrapping_add(1));
         }
     }
+}
+
+/// What it asks first.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Spinning {
+    #[serde(default)]
+    asks: u32,
 }
 
 /// Says who calls.

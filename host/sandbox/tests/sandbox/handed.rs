@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use floe_flow::{
-    Call, Config, Failure, FailureKind, Flow, Graph, Invoke, Item, Outcome, Output, Payload, Policy, Report, Submission,
+    Call, Config, Failure, FailureKind, Flow, Graph, Invoke, Item, Meta, Outcome, Output, Payload, Policy, Report, Submission,
     Validate, native,
 };
 use floe_sandbox::Limits;
@@ -20,7 +20,7 @@ use crate::support::{evil, limits, sandbox};
 
 /// Small enough to be met.
 fn small() -> Limits {
-    Limits { fuel: 10_000_000_000, memory: 64 << 20, emits: 3, emit: 20_000, result: 20_000, chunk: 10_000, ..limits() }
+    Limits { fuel: 10_000_000_000, emits: 3, chunk: 30_000, emit: 60_000, result: 100_000, ..limits() }
 }
 
 /// Bytes of a label, of a name, of a failure's message and of its detail; keys of meta and names of successors: see `docs/limits.md`.
@@ -143,12 +143,12 @@ fn odd() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// `good` most of the time, so that plans come through too; else something odd, or as much of it as is too much.
+/// `good` most of the time, so that plans come through, or have one thing wrong with them; else something odd, or too much of it.
 fn mostly(good: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = Text> {
     prop_oneof![
-        12 => good.prop_map(|text| Text(text, 1)),
+        50 => good.prop_map(|text| Text(text, 1)),
         1 => odd().prop_map(|text| Text(text, 1)),
-        1 => (select(&["x", "\u{1b}[", "é", "\"", "[", "a-"][..]), select(&[60_usize, 130, 257, 5000, 20_001, 300_000][..]))
+        1 => (select(&["x", "\u{1b}[", "é", "\"", "[", "a-"][..]), select(&[63_usize, 64, 65, 128, 129, 256, 257, 4096, 4097, 300_000][..]))
             .prop_map(|(text, times)| Text(text.to_owned(), times)),
     ]
 }
@@ -162,22 +162,24 @@ fn name() -> impl Strategy<Value = Text> {
 }
 
 fn payload() -> impl Strategy<Value = Text> {
-    mostly(prop_oneof![
-        3 => any::<String>().prop_map(|text| json!({ "a": [text, 1.5] }).to_string()),
-        1 => select(JSON).prop_map(str::to_owned),
-        1 => (0..200_usize).prop_map(|depth| "[".repeat(depth) + "1" + &"]".repeat(depth)),
-    ])
+    // Within the limits of sizes, and one beyond.
+    let large = (select(&[30_000_usize, 60_000, DETAIL, 100_000][..]), 0..3_usize);
+    let large = large.prop_map(|(size, more)| format!("\"{}\"", "x".repeat(size + more - 3)));
+    let depth = (100..150_usize).prop_map(|depth| "[".repeat(depth) + "1" + &"]".repeat(depth));
+    let small = mostly(any::<String>().prop_map(|text| json!({ "a": [text, 1.5] }).to_string()));
+    let other = prop_oneof![1 => large, 1 => depth, 1 => select(JSON).prop_map(str::to_owned)];
+    prop_oneof![15 => small, 1 => other.prop_map(|text| Text(text, 1))]
 }
 
 fn meta() -> impl Strategy<Value = Vec<(Text, Text)>> {
-    prop_oneof![10 => vec((label(), payload()), 0..3), 1 => vec((label(), Just(Text("1".to_owned(), 1))), 60..70)]
+    let many = |count| (0..count).map(|number| (Text(format!("key {number}"), 1), Text("1".to_owned(), 1))).collect();
+    prop_oneof![20 => vec((label(), payload()), 0..3), 1 => (META - 1..META + 3).prop_map(many)]
 }
 
 fn to() -> impl Strategy<Value = Vec<Text>> {
-    prop_oneof![
-        10 => vec(name(), 0..3),
-        1 => (250..260_usize).prop_map(|count| (0..count).map(|number| Text(format!("n{number}"), 1)).collect()),
-    ]
+    let many = |count| (0..count).map(|number| Text(format!("n{number}"), 1)).collect();
+    let twice = vec(select(&["next", "a", "b"][..]).prop_map(|name| Text(name.to_owned(), 1)), 1..4);
+    prop_oneof![20 => vec(name(), 0..3), 2 => twice, 1 => (TO - 1..TO + 3).prop_map(many)]
 }
 
 fn sent() -> impl Strategy<Value = Sent> {
@@ -192,7 +194,7 @@ fn sent() -> impl Strategy<Value = Sent> {
 
 fn piece() -> impl Strategy<Value = Piece> {
     let text = mostly(any::<String>());
-    (option::of(label()), text, any::<bool>(), meta(), to()).prop_map(|(stream, text, done, meta, to)| Piece {
+    (option::of(label()), text, prop::bool::weighted(0.2), meta(), to()).prop_map(|(stream, text, done, meta, to)| Piece {
         stream,
         text,
         done,
@@ -401,7 +403,12 @@ impl Plan {
                     let meta: Vec<_> = meta.entries().iter().map(|(key, value)| (key.clone(), value.text().to_owned())).collect();
                     let named = piece.stream.as_ref().map_or_else(|| TRACE.to_owned(), Text::made);
                     prop_assert_eq!((&**stream, text, done), (&*named, &piece.text.made(), &piece.done));
-                    prop_assert_eq!(&meta, &made(&piece.meta));
+                    // Of a key that is there twice, the last value counts.
+                    let given: Meta =
+                        made(&piece.meta).into_iter().map(|(key, value)| (key, Payload::parse(value).unwrap())).collect();
+                    let given: Vec<_> =
+                        given.entries().iter().map(|(key, value)| (key.clone(), value.text().to_owned())).collect();
+                    prop_assert_eq!(&meta, &given);
                     prop_assert!(is_label(stream) && are_meta(&meta) && text.len() as u64 <= small().chunk);
                 }
                 Item::Progress { kind, data, .. } => {
@@ -492,7 +499,7 @@ fn whatever_a_guest_hands_over_is_as_it_was_given_or_refused() {
         graph.run("next", native(|_| Ok(Outcome::Outputs(Vec::new()))), policy).chain(&["exact", "next"]);
         Flow::start(graph.build().unwrap(), Config { compute: sandbox.handle().clone(), ..Config::on_current_runtime() })
     });
-    let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() };
     let tested = proptest::test_runner::TestRunner::new(config).run(&plan(), |plan| {
         let (items, terminal) = runtime.block_on(async {
             let mut handle = flow.submit(Submission::new(TRACE, "tenant", plan.told().into())).await.unwrap();

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use floe_egress::secrets::{Secret, Secrets};
 use floe_flow::{
-    Config, End, Failure, FailureKind, Flow, Graph, Invoke, Item, Outcome, Output, Policy, Receipt, Report, Submission, Terminal,
-    native,
+    Budget, Config, End, Failure, FailureKind, Flow, Graph, Invoke, Item, Outcome, Output, Policy, Receipt, Report, SubflowNode,
+    Submission, Terminal, native,
 };
 use floe_sandbox::{Error, Grants, Limits, Sandbox};
 use serde_json::{Value, json};
@@ -175,10 +175,10 @@ impl Invoke for Hangs {
     }
 }
 
-/// Says that it used so much fuel, and passes its message on; or never ends.
+/// Says that it made so many calls and used a million times as much fuel, and passes its message on; or never ends.
 #[derive(Debug)]
 struct Step {
-    fuel: u64,
+    uses: u32,
     hangs: fn(&Value) -> bool,
 }
 
@@ -188,7 +188,7 @@ impl Invoke for Step {
             if (self.hangs)(&call.message.payload.value()) {
                 std::future::pending::<()>().await;
             }
-            let receipt = Receipt { fuel: self.fuel, ..Receipt::default() };
+            let receipt = Receipt { fuel: 1_000_000 * u64::from(self.uses), calls: self.uses, ..Receipt::default() };
             Report { receipt, ..Report::from(Ok(Outcome::one(call.message.payload.clone()))) }
         })
     }
@@ -201,25 +201,47 @@ async fn what_subflows_used_is_booked_when_their_caller_is_cut_off() {
     let short = Duration::from_millis(300);
     let by_policy = Policy { timeout: Some(short), retries: 9, ..policy() };
     let by_limit = Policy { retries: 9, ..policy() };
-    let back = || vec![Step { fuel: 60_000_000, hangs: |payload| payload == "hang" }];
-    let running = || vec![Step { fuel: 60_000_000, hangs: |_| false }, Step { fuel: 0, hangs: |_| true }];
+    let back = || vec![Step { uses: 60, hangs: |payload| payload == "hang" }];
+    let running = || vec![Step { uses: 60, hangs: |_| false }, Step { uses: 0, hangs: |_| true }];
+    let few = [|budget: &mut Budget| budget.fuel = Some(100_000_000), |budget: &mut Budget| budget.calls = Some(100)];
     for (policy, wall) in [(by_policy, limits().wall), (by_limit, short)] {
-        for (wanted, steps) in [(json!([["inner", 1], ["inner", "hang"]]), back()), (json!([["inner", 1]]), running())] {
-            let mut inner = Graph::builder("inner");
-            let names = ["first", "second"];
-            for (name, step) in names.iter().zip(steps) {
-                inner.run(name, Arc::new(step), crate::support::policy());
+        for limit in few {
+            for (wanted, steps) in [(json!([["inner", 1], ["inner", "hang"]]), back()), (json!([["inner", 1]]), running())] {
+                let (mut inner, names) = (Graph::builder("inner"), ["first", "second"]);
+                let names = &names[..steps.len()];
+                for (name, step) in names.iter().zip(steps) {
+                    inner.run(name, Arc::new(step), crate::support::policy());
+                }
+                inner.chain(names);
+                let limits = Limits { fuel: 1_000_000_000, calls: 1000, wall, ..limits() };
+                let asking = Asking::of(&limits, policy.clone(), inner.build().unwrap(), |config| limit(&mut config.budget));
+                let (_, terminal) = asking.await.ask(wanted.clone()).await;
+                assert_eq!(terminal.end, End::BudgetExhausted, "{wanted} {terminal:?}");
             }
-            if wanted == json!([["inner", 1]]) {
-                inner.chain(&names);
-            }
-            let limits = Limits { fuel: 1_000_000_000, wall, ..limits() };
-            let asking =
-                Asking::of(&limits, policy.clone(), inner.build().unwrap(), |config| config.budget.fuel = Some(100_000_000));
-            let (_, terminal) = asking.await.ask(wanted.clone()).await;
-            assert_eq!(terminal.end, End::BudgetExhausted, "{wanted} {terminal:?}");
         }
     }
+}
+
+/// A call that is dropped before it could say what it used has used it all the same.
+#[tokio::test]
+async fn what_a_call_used_is_booked_when_its_flow_is_dropped() {
+    let sandbox = sandbox(2, 2);
+    let endless = Limits { fuel: u64::MAX / 4, ..limits() };
+    let evil = load(&sandbox, (floe_tests::EVIL, "evil"), &endless).await.unwrap();
+    let mut config = Config { compute: sandbox.handle().clone(), ..Config::on_current_runtime() };
+    let inner_budget = config.budget;
+    // Enough calls to the host for one attempt, and not for two.
+    config.budget.host_calls = Some(100);
+    let (mut inner, mut outer) = (Graph::builder("inner"), Graph::builder("outer"));
+    inner.run("never", evil.node("exact", &json!({}).into(), 1).unwrap(), policy());
+    outer.subflow("inner", inner.build().unwrap(), inner_budget);
+    let short = Policy { timeout: Some(Duration::from_millis(300)), retries: 9, ..policy() };
+    outer.run("drops", Arc::new(SubflowNode::new("inner")), short);
+    let flow = Flow::start(outer.build().unwrap(), config);
+    let plan = json!({ "logs": vec![json!(["x", []]); 60], "end": "never" });
+    let handle = soon(flow.submit(Submission::new("one", "t", plan.into()))).await.unwrap();
+    let (_, terminal) = soon(handle.finish()).await;
+    assert_eq!(terminal.end, End::BudgetExhausted, "{terminal:?}");
 }
 
 /// Whatever a plugin knows of a secret's value, what it calls with does not have it.

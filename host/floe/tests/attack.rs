@@ -188,6 +188,44 @@ fn every_file_is_in_the_program() {
     assert_eq!(listed, there);
 }
 
+/// Whatever function the host offers beside WASI, a case calls it; and whatever cases may call, one does.
+#[test]
+fn every_function_is_attacked() {
+    let imports = fs::read_to_string(root().join("tests/attack/frame/imports.wat")).unwrap();
+    let line = |line: &str| {
+        let (name, rest) = line.strip_prefix("(func $")?.split_once(" (import \"")?;
+        let (interface, rest) = rest.split_once("\" \"")?;
+        Some((name.to_owned(), format!("{interface} {}", rest.split_once('"')?.0)))
+    };
+    let lines: Vec<(String, String)> = imports.lines().filter_map(line).collect();
+    let mut offered = BTreeSet::new();
+    for file in ["wit/plugin", "wit/capability"].iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap()) {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let package = text.lines().find_map(|line| line.strip_prefix("package ")?.strip_suffix(';')).unwrap();
+        let (package, version) = package.split_once('@').unwrap();
+        let mut interface = "";
+        for line in text.lines().map(str::trim) {
+            interface = line.strip_prefix("interface ").and_then(|rest| rest.split(' ').next()).unwrap_or(interface);
+            let function = line.split_once(": func(").map(|(name, _)| name);
+            // What the guest has to offer is a place, and no import.
+            if let Some(function) = function.filter(|_| !["node", "toolset"].contains(&interface)) {
+                offered.insert(format!("{package}/{interface}@{version} {function}"));
+            }
+        }
+    }
+    let listed: BTreeSet<String> = lines.iter().map(|(_, function)| function.clone()).collect();
+    let missing: Vec<&String> = offered.difference(&listed).collect();
+    assert!(offered.len() > 15 && missing.is_empty(), "no line of imports.wat: {missing:?}");
+    let files = fs::read_dir(root().join("tests/attack")).unwrap().map(|entry| entry.unwrap().path());
+    let heads = files.filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap());
+    let called: BTreeSet<String> = heads
+        .flat_map(|text| text.lines().filter_map(|line| line.strip_prefix(";; imports: ").map(str::to_owned)).collect::<Vec<_>>())
+        .flat_map(|names| names.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let idle: Vec<&str> = lines.iter().map(|(name, _)| name.as_str()).filter(|name| !called.contains(*name)).collect();
+    assert!(idle.is_empty(), "no case calls {idle:?}");
+}
+
 /// Every pitfall has a case, or a test that exists, or says why it has neither.
 #[test]
 fn every_pitfall_is_shown() {

@@ -69,3 +69,4 @@
 (func $http.send (import "floe:capability/http@0.1.0" "send") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32))
 (func $secrets.placeholder (import "floe:capability/secrets@0.1.0" "placeholder") (param i32 i32 i32))
 (func $tools.call (import "floe:capability/tools@0.1.0" "call") (param i32 i32 i32 i32 i32))
+(func $tools.all (import "floe:capability/tools@0.1.0" "call-all") (param i32 i32 i32))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use floe_flow::{
-    Config, End, Failure, Flow, Graph, Invoke, Kind, Outcome, Payload, Policy, Schema, Submission, Terminal, native,
+    Config, End, Failure, Flow, Graph, Invoke, Kind, Outcome, Payload, Policy, Schema, Submission, Terminal, Tool, native,
 };
 use floe_sandbox::{Grants, Limits, Plugin, Sandbox};
 use serde::{Deserialize, Serialize};
@@ -206,7 +206,7 @@ impl Attack<'_> {
         }
         match self.invoke(plugin, "attack") {
             Some(invoke) => {
-                let (_, terminal) = self.submit(invoke, schema(plugin, "attack"), "attacker").await;
+                let (_, terminal) = self.submit(plugin, invoke, schema(plugin, "attack"), "attacker").await;
                 let text = terminal.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
                 (ended(&terminal), text)
             }
@@ -217,7 +217,7 @@ impl Attack<'_> {
     /// Another tenant's call of the same plugin.
     async fn serves_not(&self, plugin: &Plugin) -> Option<String> {
         let invoke = self.invoke(plugin, "good")?;
-        let (outputs, terminal) = self.submit(invoke, None, "other").await;
+        let (outputs, terminal) = self.submit(plugin, invoke, None, "other").await;
         let is_good = terminal.end == End::Completed && outputs.len() == 1 && outputs[0].text() == "1";
         (!is_good).then(|| format!("{terminal:?}"))
     }
@@ -230,9 +230,23 @@ impl Attack<'_> {
         }
     }
 
-    async fn submit(&self, invoke: Arc<dyn Invoke>, input: Option<Schema>, tenant: &str) -> (Vec<Payload>, Terminal) {
+    async fn submit(
+        &self,
+        plugin: &Plugin,
+        invoke: Arc<dyn Invoke>,
+        input: Option<Schema>,
+        tenant: &str,
+    ) -> (Vec<Payload>, Terminal) {
         let mut graph = Graph::builder("attack");
         graph.subflow("inner", inner(), Config::on_current_runtime().budget);
+        let none = Payload::from(json!({}));
+        // Its own tools are those that a case may be granted.
+        for spec in &plugin.tools {
+            if let Ok(invoke) = plugin.tool(&spec.name, &none, &none, 1) {
+                let input = Schema::compile(&spec.input).ok();
+                graph.tool(&format!("attack/{}", spec.name), Tool { invoke, input, output: None });
+            }
+        }
         graph.node("attack", Kind::Run { invoke, input, output: None, repeatable: true }, Policy::with_concurrency(1));
         let graph = graph.build().expect("one node alone is a graph");
         let flow = Flow::start(graph, Config { compute: self.sandbox.handle().clone(), ..Config::on_current_runtime() });

@@ -8,7 +8,7 @@ use floe_flow::{End, Terminal};
 use floe_sandbox::{Error, Grants, Limits};
 use serde_json::{Value, json};
 
-use crate::support::asking::{Asking, Granted, Server, VALUE, base64, forms, header, ok};
+use crate::support::asking::{Asking, Granted, Server, VALUE, base64, forms, header, memory, ok, sent_to_inside};
 use crate::support::{limits, lines, load, sandbox};
 
 pub(crate) const GUEST: &str = floe_tests::CALLS_HTTP;
@@ -22,13 +22,6 @@ async fn asking(granted: Granted, change: impl FnOnce(&mut Limits)) -> Asking {
 fn error(terminal: &Terminal) -> (&str, &str) {
     let error = terminal.error.as_ref().unwrap_or_else(|| panic!("{terminal:?}"));
     (&error.code, &error.message)
-}
-
-/// What the guest had in memory of the answer.
-fn memory(output: &Value, key: &str) -> String {
-    let digits = output[key].as_str().unwrap().as_bytes();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    String::from_utf8(digits.chunks(2).map(byte).collect()).unwrap()
 }
 
 #[tokio::test]
@@ -62,12 +55,7 @@ async fn what_is_granted_is_answered() {
 /// Whatever way is tried, with every host granted: the server on loopback is not even connected to.
 #[tokio::test]
 async fn nothing_private_is_reached_by_a_grant_for_every_host() {
-    let inner = Server::start(|_| ok("inside"));
-    let to = inner.url("/");
-    let outer = Server::start(move |_| format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"));
-    let mut granted = Granted::to(&outer);
-    granted.everything(inner.port);
-    granted.follow(5);
+    let (inner, outer, granted) = sent_to_inside();
     let asking = asking(granted, |_| {}).await;
     let port = inner.port;
     let urls = [

@@ -7,7 +7,7 @@ use floe_flow::{End, Terminal, Unfit};
 use floe_sandbox::{Ceiling, Error, Grants, Limits, Tenants};
 use serde_json::{Value, json};
 
-use crate::support::asking::{Asking, Granted, Server, VALUE, header, ok};
+use crate::support::asking::{Asking, Granted, Server, VALUE, header, memory, ok, sent_to_inside};
 use crate::support::{Solo, limits, load, operators_lines, sandbox, sandbox_for, soon};
 
 pub(crate) const GUEST: &str = floe_tests::WANTS_HTTP;
@@ -46,12 +46,6 @@ fn message(terminal: &Terminal) -> &str {
     terminal.error.as_ref().map_or("", |error| &error.message)
 }
 
-fn memory(output: &Value, key: &str) -> String {
-    let digits = output[key].as_str().unwrap().as_bytes();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    String::from_utf8(digits.chunks(2).map(byte).collect()).unwrap()
-}
-
 #[tokio::test]
 async fn what_is_granted_is_answered() {
     let server = Server::start(|request| ok(&request.rsplit("\r\n\r\n").next().unwrap().len().to_string()));
@@ -77,12 +71,7 @@ async fn what_is_granted_is_answered() {
 
 #[tokio::test]
 async fn nothing_private_is_reached_by_a_grant_for_every_host() {
-    let inner = Server::start(|_| ok("inside"));
-    let to = inner.url("/");
-    let outer = Server::start(move |_| format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"));
-    let mut granted = Granted::to(&outer);
-    granted.everything(inner.port);
-    granted.follow(5);
+    let (inner, outer, granted) = sent_to_inside();
     let fetching = fetching(granted, |_| {}).await;
     let port = inner.port;
     for authority in [

@@ -54,6 +54,24 @@ pub(crate) fn header(name: &'static str, form: &str) -> Place {
     Place::Header { name: name.parse().unwrap(), form: form.to_owned() }
 }
 
+/// What a guest says that it had in memory of an answer.
+pub(crate) fn memory(output: &Value, key: &str) -> String {
+    let digits = output[key].as_str().unwrap().as_bytes();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    String::from_utf8(digits.chunks(2).map(byte).collect()).unwrap()
+}
+
+/// A server that nobody may reach, one that sends on to it, and a grant for the second and for every host, redirects too.
+pub(crate) fn sent_to_inside() -> (Server, Server, Granted) {
+    let inner = Server::start(|_| ok("inside"));
+    let to = inner.url("/");
+    let outer = Server::start(move |_| format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"));
+    let mut granted = Granted::to(&outer);
+    granted.rules.extend([rule("*", inner.port, false), rule("*", 80, false)]);
+    granted.rules.iter_mut().for_each(|rule| rule.redirects = 5);
+    (inner, outer, granted)
+}
+
 /// Answers each connection with what `answer` makes of its request.
 pub(crate) struct Server {
     pub(crate) port: u16,
@@ -159,16 +177,6 @@ impl Granted {
     /// All of one server, named by its address.
     pub(crate) fn to(server: &Server) -> Self {
         Self { rules: vec![rule("127.0.0.1", server.port, true)], ..Self::default() }
-    }
-
-    /// Every host, at a port and at HTTP's own.
-    pub(crate) fn everything(&mut self, port: u16) {
-        self.rules.extend([rule("*", port, false), rule("*", 80, false)]);
-    }
-
-    /// Follows redirects.
-    pub(crate) fn follow(&mut self, redirects: u32) {
-        self.rules.iter_mut().for_each(|rule| rule.redirects = redirects);
     }
 
     /// The secret `api`, bound to these places below `/v1/` of the first server.

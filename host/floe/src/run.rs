@@ -155,9 +155,7 @@ impl Plan {
             Some(endpoint) => Arc::new(Several::new(vec![Arc::clone(&watch) as _, endpoint.observer()])),
             None => Arc::clone(&watch) as _,
         };
-        let mut config = self.config(sandbox, observer, durable.as_deref());
-        config.quotas = tenants.map(|tenants| Arc::new(tenants.quotas()));
-        config.spare_slot = tenants.is_some();
+        let mut config = self.config(sandbox, observer, durable.as_deref(), tenants);
         let code = Code::begin(&self.flow, sandbox, &assembled.plugins, durable.as_ref(), self.process.reload).await?;
         config.releases = code.versions();
         let lines = self.lines(durable.as_deref(), config.budget.payload)?;
@@ -200,8 +198,16 @@ impl Plan {
     }
 
     /// How the flow runs: as its file says, and this process.
-    fn config(&self, sandbox: &Sandbox, observer: Arc<dyn Observer>, durable: Option<&Durable>) -> Config {
+    fn config(
+        &self,
+        sandbox: &Sandbox,
+        observer: Arc<dyn Observer>,
+        durable: Option<&Durable>,
+        tenants: Option<&TenantsFile>,
+    ) -> Config {
         let mut config = start::config(&self.flow, sandbox);
+        config.quotas = tenants.map(|tenants| Arc::new(tenants.quotas()));
+        config.spare_slot = tenants.is_some();
         config.in_flight = self.process.in_flight;
         config.in_flight_per_tenant = self.process.in_flight;
         config.weights = self.process.weight.iter().cloned().collect();

@@ -24,7 +24,7 @@ use crate::event::Observer;
 use crate::graph::Graph;
 use crate::handle::Handle;
 use crate::join::Joins;
-use crate::journal::{Cursor, Journal, JournalError, Pending, Record};
+use crate::journal::{Cursor, Journal, Pending, Record};
 use crate::message::{Message, MessageId, Meta, Payload};
 use crate::quota::{Quotas, Rates};
 use crate::release::{Release, Releases};
@@ -35,6 +35,7 @@ use crate::trace::{End, Phase, Place, State, Terminal, Trace, TraceError};
 mod admit;
 mod attempt;
 mod commit;
+mod error;
 mod gather;
 mod log;
 mod replay;
@@ -43,6 +44,7 @@ mod send;
 mod settle;
 mod span;
 
+pub use error::Error;
 pub use replay::{Attempted, Past, Repeated};
 
 /// Traces in flight at once; enough to keep a few nodes busy, few enough to look at.
@@ -145,69 +147,6 @@ impl Submission {
     pub fn new(trace: &str, tenant: &str, payload: Payload) -> Self {
         let origin = Origin { trace: trace.into(), tenant: tenant.into(), user: None, session: None };
         Self { origin, payload, meta: Meta::default(), topic: None, priority: 0, deadline: None, cursor: None }
-    }
-}
-
-/// Why a submission was not taken on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Submit under another id, or wait for the first to end.
-    #[error("trace `{0}` is in flight already; each request needs an id of its own")]
-    Duplicate(Arc<str>),
-    /// Send less.
-    #[error("the payload has {bytes} bytes; the limit is {max}: raise it with `budget.payload`")]
-    TooLarge {
-        /// What was sent.
-        bytes: usize,
-        /// What is allowed.
-        max: usize,
-    },
-    /// Try again when a trace has ended, or wait with [`Flow::submit`].
-    #[error("there is no credit for one more trace: `{limit}` is {max}; wait until a trace ends, or raise it")]
-    Busy {
-        /// The setting: for one tenant, or for all of them.
-        limit: &'static str,
-        /// How many may be in flight.
-        max: usize,
-    },
-    /// Try again after the pause.
-    #[error(
-        "rate_limited: tenant `{tenant}` may make {max} requests a minute; the next one in {} ms, or raise its `rate.requests`",
-        retry_after.as_millis().max(1)
-    )]
-    RateLimited {
-        /// Who asks.
-        tenant: Arc<str>,
-        /// Requests a minute.
-        max: u64,
-        /// When the next one may come.
-        retry_after: Duration,
-    },
-    /// Give up, or give the tenant a quota.
-    #[error("there is no quota for tenant `{0}`, and none for others")]
-    UnknownTenant(Arc<str>),
-    /// Give up.
-    #[error("the flow has been stopped")]
-    Stopped,
-    /// The journal cannot be written or read, or has no such trace.
-    #[error("{0}")]
-    Journal(String),
-    /// What the journal has of a trace does not fit this flow.
-    #[error("trace `{trace}` cannot go on: {reason}")]
-    Unfit {
-        /// Which.
-        trace: Arc<str>,
-        /// Why, and the remedy.
-        reason: String,
-    },
-}
-
-impl From<JournalError> for Error {
-    fn from(error: JournalError) -> Self {
-        match error {
-            JournalError::Duplicate(trace) => Self::Duplicate(trace),
-            JournalError::Unusable(why) => Self::Journal(why),
-        }
     }
 }
 

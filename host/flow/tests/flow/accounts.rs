@@ -141,6 +141,7 @@ async fn used(plans: Value, limit: u64, inner: Option<u64>) -> (Amounts, u64, En
         log_lines: limit,
         emits: limit,
         calls: limit,
+        state_writes: limit,
         requests: limit,
         egress_bytes: limit,
         ..unlimited()
@@ -184,7 +185,7 @@ proptest! {
 async fn calls_that_want_more_than_is_left_wait_for_each_other() {
     // Each wants 60 of 100 and uses 30: one after the other, all three get what they need.
     let takes = Arc::new(Takes::default());
-    let plan = json!({ "want": [60, 60, 0, 0, 0, 0, 0, 0], "share": 50, "ms": 10 });
+    let plan = json!({ "want": [60, 60, 0, 0, 0, 0, 0, 0, 0], "share": 50, "ms": 10 });
     let mut graph = Graph::builder("test");
     graph.run("split", split(), policy()).run("work", takes.clone(), Policy::with_concurrency(3)).chain(&["split", "work"]);
     let flow = start_with(graph, |config| (config.budget.fuel, config.budget.memory) = (Some(100), Some(100)));

@@ -1,0 +1,14 @@
+//! Language models behind one trait: what they have in common, and scripts in a provider's place.
+//!
+//! It knows no flow, no WebAssembly, no files and no environment: tables and scripts come to it as text. Start at [`Model`].
+
+mod error;
+mod model;
+mod recorder;
+mod scripted;
+mod status;
+
+pub use error::{Error, MAX_EXPLANATION, MAX_RECEIVED, TimeOut};
+pub use model::{Abilities, Answer, Answering, Finish, Message, Model, Output, Piece, Pieces, Request, Role, Schema, Usage};
+pub use recorder::{Recorder, Write};
+pub use scripted::{Fault, MAX_SCRIPT, Scripted};

@@ -1,0 +1,8 @@
+//! The crate at its public surface.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+mod recorder;
+mod scripted;
+mod streams;
+mod support;

@@ -3,12 +3,17 @@
 //! It knows no flow, no WebAssembly, no files and no environment: tables and scripts come to it as text. Start at [`Model`].
 
 mod error;
+mod extract;
+mod ladder;
 mod model;
 mod recorder;
 mod scripted;
 mod status;
+mod tolerant;
 
 pub use error::{Error, MAX_EXPLANATION, MAX_RECEIVED, TimeOut};
+pub use extract::{Candidate, MAX_STARTS, candidates};
+pub use ladder::{Asked, CORRECTIONS, Fits, Found, Ladder, MAX_COMPLAINT, MAX_ECHO, Rung};
 pub use model::{Abilities, Answer, Answering, Finish, Message, Model, Output, Piece, Pieces, Request, Role, Schema, Usage};
 pub use recorder::{Recorder, Write};
 pub use scripted::{Fault, MAX_SCRIPT, Scripted};

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod extract;
+mod ladder;
 mod recorder;
 mod scripted;
 mod streams;

@@ -4,6 +4,7 @@
 
 mod extract;
 mod ladder;
+mod partial;
 mod recorder;
 mod scripted;
 mod streams;

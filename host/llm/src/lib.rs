@@ -8,6 +8,7 @@ mod ladder;
 mod model;
 mod partial;
 mod recorder;
+mod retry;
 mod scripted;
 mod status;
 mod tolerant;
@@ -18,4 +19,5 @@ pub use ladder::{Asked, CORRECTIONS, Fits, Found, Ladder, MAX_COMPLAINT, MAX_ECH
 pub use model::{Abilities, Answer, Answering, Finish, Message, Model, Output, Piece, Pieces, Request, Role, Schema, Usage};
 pub use partial::{Damaged, Event, MAX_NESTING, MAX_WORD, Partial};
 pub use recorder::{Recorder, Write};
+pub use retry::{Backoff, DEFAULT_ATTEMPTS, DEFAULT_BASE, DEFAULT_CAP, DEFAULT_TOTAL, Fallback, Retry};
 pub use scripted::{Fault, MAX_SCRIPT, Scripted};

@@ -6,6 +6,7 @@ mod extract;
 mod ladder;
 mod partial;
 mod recorder;
+mod retry;
 mod scripted;
 mod streams;
 mod support;

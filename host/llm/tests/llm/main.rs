@@ -5,6 +5,7 @@
 mod extract;
 mod ladder;
 mod partial;
+mod prices;
 mod recorder;
 mod retry;
 mod scripted;

@@ -131,7 +131,9 @@ fn in_doubt(entries: &[Entry]) -> Option<At> {
     for entry in entries {
         match &entry.record {
             Record::Started(at) => _ = open.insert(at.clone()),
-            Record::Done { at, .. } | Record::Failed { at, .. } | Record::Retry(at) => _ = open.remove(at),
+            Record::Noted { at, .. } | Record::Done { at, .. } | Record::Failed { at, .. } | Record::Retry(at) => {
+                _ = open.remove(at)
+            }
             Record::Ended(_) => open.clear(),
             Record::Accepted(_) | Record::Streamed(_) | Record::TimeUp { .. } | Record::Delivered { .. } => {}
         }

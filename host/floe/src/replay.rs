@@ -61,9 +61,12 @@ fn print(args: &ReplayArgs, entries: &[Entry]) -> Result<Exit, Error> {
 
 fn node_of(record: &Record) -> Option<&str> {
     match record {
-        Record::Started(at) | Record::Streamed(at) | Record::Retry(at) | Record::Done { at, .. } | Record::Failed { at, .. } => {
-            Some(&at.node)
-        }
+        Record::Started(at)
+        | Record::Streamed(at)
+        | Record::Retry(at)
+        | Record::Noted { at, .. }
+        | Record::Done { at, .. }
+        | Record::Failed { at, .. } => Some(&at.node),
         Record::TimeUp { node, .. } => Some(node),
         Record::Accepted(_) | Record::Ended(_) | Record::Delivered { .. } => None,
     }

@@ -73,6 +73,11 @@ impl Context {
         self.trace.hops_left()
     }
 
+    /// The time now, in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.trace.flow.now_ms()
+    }
+
     /// Bytes of one payload's text that the trace allows.
     pub fn max_payload(&self) -> usize {
         self.trace.flow.config.budget.payload

@@ -64,6 +64,14 @@ pub enum Record {
     Accepted(Box<Accepted>),
     /// A call began that must not be made twice: one that is neither idempotent nor free of effects.
     Started(At),
+    /// An attempt that is under way has noted something, to go on from there. A call of it that had begun, and must not be made twice,
+    /// has ended.
+    Noted {
+        /// Which.
+        at: At,
+        /// What; it is for whoever noted it.
+        note: Payload,
+    },
     /// An attempt is about to send its first piece to the reader. If its end is not recorded, its pieces count no more.
     Streamed(At),
     /// An attempt succeeded.
@@ -182,6 +190,7 @@ impl Record {
         match self {
             Self::Accepted(_) => "accepted",
             Self::Started(_) => "started",
+            Self::Noted { .. } => "noted",
             Self::Streamed(_) => "streamed",
             Self::Done { .. } => "done",
             Self::Failed { .. } => "failed",

@@ -38,6 +38,7 @@ mod map;
 mod message;
 pub mod metrics;
 mod node;
+mod notes;
 pub mod observe;
 mod policy;
 mod quota;

@@ -281,6 +281,8 @@ pub(crate) struct Log {
     pub(crate) closing: bool,
     /// Records of an earlier process are being applied.
     pub(crate) restoring: Option<Restoring>,
+    /// What attempts had noted that an earlier process did not bring to their ends.
+    pub(crate) notes: BTreeMap<At, Vec<Payload>>,
 }
 
 /// Something decided that is not visible before it is in the journal.

@@ -162,7 +162,7 @@ impl Shared {
 pub(crate) struct Step<'a> {
     pub(super) flow: &'a Arc<Shared>,
     pub(super) trace: &'a Arc<Trace>,
-    pub(super) state: &'a mut State,
+    pub(crate) state: &'a mut State,
     pub(super) after: &'a mut After,
     /// Groups whose last message on the way is gone.
     pub(super) emptied: Vec<u64>,

@@ -10,7 +10,7 @@ use super::Shared;
 use super::commit::Step;
 use crate::graph::NodeIndex;
 use crate::journal::{At, Entry, JournalError, Pending, Record};
-use crate::message::MessageId;
+use crate::message::{MessageId, Payload};
 use crate::trace::{Attempt, End, Fact, Log, Phase, Terminal, Trace, TraceError};
 
 impl Shared {
@@ -31,7 +31,7 @@ impl Shared {
     }
 
     /// The record that a call is about to begin which must not be made twice. False: it must not begin.
-    pub(super) async fn record_start(self: &Arc<Self>, trace: &Arc<Trace>, at: At) -> bool {
+    pub(crate) async fn record_start(self: &Arc<Self>, trace: &Arc<Trace>, at: At) -> bool {
         let Some(pending) = self.with(trace, |step| step.append(Record::Started(at))) else { return true };
         match pending.await {
             Ok(()) => true,
@@ -50,6 +50,14 @@ impl Step<'_> {
             return None;
         }
         self.append(Record::Streamed(At { node: Arc::clone(&self.node(node).name), message, attempt }))
+    }
+
+    /// The record of what an attempt notes. None: the trace is ending.
+    pub(crate) fn record_note(&mut self, at: At, note: Payload) -> Option<Pending<()>> {
+        if !self.is_open() {
+            return None;
+        }
+        self.append(Record::Noted { at, note })
     }
 
     /// The trace goes on: it runs, and no end has been decided.

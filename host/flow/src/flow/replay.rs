@@ -133,6 +133,7 @@ fn attempted(record: &Record) -> Option<Attempted> {
         Record::Failed { at, failure, receipt, tape, .. } => (at, Err(failure.clone()), receipt, tape),
         Record::Accepted(_)
         | Record::Started(_)
+        | Record::Noted { .. }
         | Record::Streamed(_)
         | Record::Retry(_)
         | Record::TimeUp { .. }

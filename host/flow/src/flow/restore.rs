@@ -113,6 +113,10 @@ impl Step<'_> {
             Record::Started(at) => {
                 self.restored().started.insert(at);
             }
+            Record::Noted { at, note } => {
+                self.restored().started.remove(&at);
+                self.state.log.get_or_insert_default().notes.entry(at).or_default().push(note);
+            }
             Record::Streamed(at) => {
                 let node = self.flow.graph.find(&at.node).ok_or_else(|| format!("there is no node `{}`", at.node))?;
                 self.state.counters.get_or_insert_default().sent.entry((node, at.message)).or_default();
@@ -147,6 +151,7 @@ impl Step<'_> {
     ) -> Result<(), String> {
         self.restored().started.remove(at);
         self.restored().streamed.remove(at);
+        self.state.log.get_or_insert_default().notes.remove(at);
         if !matches!(self.state.phase, Phase::Running) {
             // It came too late the first time, too.
             return Ok(());

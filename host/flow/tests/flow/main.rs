@@ -16,6 +16,7 @@ mod joins;
 mod journal;
 mod metrics;
 mod notebook;
+mod notes;
 mod observers;
 mod policies;
 mod properties;

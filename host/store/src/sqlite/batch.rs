@@ -137,6 +137,7 @@ impl Append {
             Record::Ended(terminal) => Effect::End(terminal.end),
             Record::Delivered { message, cursor } => Effect::Deliver { end: message.is_none(), cursor: *cursor },
             Record::Started(_)
+            | Record::Noted { .. }
             | Record::Streamed(_)
             | Record::Done { .. }
             | Record::Failed { .. }

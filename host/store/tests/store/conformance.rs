@@ -43,6 +43,7 @@ fn everything() -> Vec<Entry> {
     let records = vec![
         Record::Accepted(Box::new(begin)),
         Record::Started(at("node", 1)),
+        Record::Noted { at: at("node", 1), note: payload(odd) },
         Record::Streamed(at("node", 1)),
         failed(1),
         Record::Retry(at("node", 2)),

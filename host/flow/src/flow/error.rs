@@ -19,7 +19,7 @@ pub enum Error {
         /// What is allowed.
         max: usize,
     },
-    /// Try again when a trace has ended, or wait with [`Flow::submit`].
+    /// Try again when a trace has ended, or wait with [`Flow::submit`](crate::Flow::submit).
     #[error("there is no credit for one more trace: `{limit}` is {max}; wait until a trace ends, or raise it")]
     Busy {
         /// The setting: for one tenant, or for all of them.

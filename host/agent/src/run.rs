@@ -27,9 +27,16 @@ pub(crate) enum Note {
     /// On which day it began.
     Began { date: String },
     /// What the model decided, or how it failed; and what has been used so far.
-    Asked { thought: Thought, usage: Usage },
+    Asked(Box<Asked>),
     /// What a call gave.
     Called { number: u64, said: Result<Payload, String> },
+}
+
+/// What the model decided, and all that has been used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    thought: Thought,
+    usage: Usage,
 }
 
 /// What came of asking the model.
@@ -179,9 +186,9 @@ impl Run<'_> {
 
     /// The model's decision.
     async fn think(&mut self, messages: Vec<floe_llm::Message>) -> Result<Thought, Failure> {
-        if let Some(Note::Asked { thought, usage }) = self.notes.pop_front_if(|note| matches!(note, Note::Asked { .. })) {
-            self.usage = usage;
-            return Ok(thought);
+        if let Some(Note::Asked(asked)) = self.notes.pop_front_if(|note| matches!(note, Note::Asked(_))) {
+            self.usage = asked.usage;
+            return Ok(asked.thought);
         }
         if !self.notes.is_empty() {
             return Err(Failure::new(
@@ -196,7 +203,7 @@ impl Run<'_> {
             self.usage.add(answer, asked);
         }
         let usage = self.usage.clone();
-        self.note(&Note::Asked { thought: thought.clone(), usage: usage.clone() }).await?;
+        self.note(&Note::Asked(Box::new(Asked { thought: thought.clone(), usage: usage.clone() }))).await?;
         let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.tell("model_call", json!({ "step": self.steps.len(), "latency_ms": took, "usage": usage })).await?;
         Ok(thought)

@@ -261,7 +261,7 @@ fn resolve(plugins: &BTreeMap<&str, &Plugin>, wanted: Wanted<'_>) -> Result<Code
         let (input, output) = (spec.input.as_ref(), spec.output.as_ref());
         let (input, output) = (schema(wanted, "input", input)?, schema(wanted, "output", output)?);
         let repeatable = spec.side_effect.is_repeatable(spec.idempotent);
-        return Ok(Code { invoke, input, output, repeatable, tool: false });
+        return Ok(Code { invoke, input, output, repeatable, tool: None });
     }
     if let Some(spec) = plugin.tools.iter().find(|spec| spec.name == wanted.member) {
         check_config(wanted, spec.config.as_ref(), &config)?;
@@ -270,7 +270,7 @@ fn resolve(plugins: &BTreeMap<&str, &Plugin>, wanted: Wanted<'_>) -> Result<Code
         let (input, output) = (Some(&spec.input), spec.output.as_ref());
         let (input, output) = (schema(wanted, "arguments", input)?, schema(wanted, "result", output)?);
         let repeatable = spec.side_effect.is_repeatable(spec.idempotent);
-        return Ok(Code { invoke, input, output, repeatable, tool: true });
+        return Ok(Code { invoke, input, output, repeatable, tool: Some(spec.clone()) });
     }
     Err(Unresolved::Member(unknown_member(plugin, wanted)))
 }

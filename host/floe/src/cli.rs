@@ -1,5 +1,6 @@
 //! The command line: every argument of every command, with help that teaches.
 
+mod agent;
 mod attack;
 mod bench;
 mod journal;
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 
 use crate::file::Profile;
 
+pub use agent::{AgentCommand, AgentRunArgs};
 pub use attack::AttackArgs;
 pub use bench::{BenchCommand, HopArgs, NeighbourArgs, RuntimeArgs, SandboxArgs};
 pub use journal::{
@@ -54,6 +56,9 @@ pub enum Command {
     Run(RunArgs),
     /// Go on with a run that was stopped or killed, from its journal
     Resume(ResumeArgs),
+    /// Ask agents
+    #[command(subcommand)]
+    Agent(AgentCommand),
     /// List the traces of a journal
     Traces(TracesArgs),
     /// Print what the journal has of a trace

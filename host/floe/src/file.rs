@@ -3,6 +3,7 @@
 //! [`Flow::load`] reads the file into [`FlowFile`]. Whatever is wrong is said together, each with its place. What only
 //! the graph or a plugin can tell is mapped back to a place by [`Flow::node_span`] and its siblings.
 
+mod agent;
 mod de;
 mod edges;
 mod grants;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use crate::Error;
 
+pub use agent::{AgentConfig, AgentLimits, AgentNode, ModelConfig, ProviderConfig, ToolConfig, VisibleConfig};
 pub use edges::Link;
 pub use grants::{CAPABILITIES, ClockConfig, DirectoryConfig, GrantsConfig, StateConfig};
 pub use graph::{Code, Made, Resolve, Unresolved, Wanted};

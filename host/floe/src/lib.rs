@@ -32,6 +32,7 @@
 //! # }
 //! ```
 
+pub mod agent;
 pub mod assemble;
 pub mod attack;
 pub mod bench;
@@ -44,6 +45,7 @@ pub mod export;
 pub mod file;
 pub mod history;
 pub mod learn;
+mod models;
 pub mod new;
 pub mod plugin;
 pub mod replay;

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use floe::cli::{BenchCommand, Cli, Command, PluginCommand};
+use floe::cli::{AgentCommand, BenchCommand, Cli, Command, PluginCommand};
 use floe::settings::{Settings, this_program};
 use floe::{
-    Error, Exit, attack, bench, builder, check, doctor, export, history, learn, new, plugin, replay, run, schema, store,
+    Error, Exit, agent, attack, bench, builder, check, doctor, export, history, learn, new, plugin, replay, run, schema, store,
     validate, viz,
 };
 use tokio::time::Instant;
@@ -72,6 +72,7 @@ fn execute(cli: &Cli, settings: &Settings, started: Instant) -> Result<Exit, Err
         Command::Plugin(PluginCommand::Call(args)) => plugin::call(args, settings),
         Command::Plugin(PluginCommand::Learn(args)) => learn::execute(args, settings),
         Command::Plugin(PluginCommand::Check(args)) => check::execute(args),
+        Command::Agent(AgentCommand::Run(args)) => agent::run(args, settings),
         Command::Attack(args) => attack::execute(args, settings),
         Command::Plugin(PluginCommand::Add(args)) => store::add(args, settings),
         Command::Plugin(PluginCommand::List(args)) => store::list(args),

@@ -214,6 +214,7 @@ impl Judge<'_> {
             Some(Node::Subflow(_)) => {
                 return Some("it ran a subflow: replay that as TRACE/NODE.MESSAGE.ATTEMPT.0".to_owned());
             }
+            Some(Node::Agent(_)) => return Some("it was an agent: what it was told stands in its notes".to_owned()),
             Some(Node::Join(_) | Node::Discard(_)) | None => return Some("the flow has no such node that computes".to_owned()),
         };
         if reuse.is_some_and(|reuse| reuse.get() > 1) {

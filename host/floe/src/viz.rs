@@ -116,6 +116,7 @@ fn drawn(name: &str, node: &Node) -> Drawn {
         },
         Node::Map(map) => (Shape::Map, format!("map {}", map.map)),
         Node::Subflow(node) => (Shape::Subflow, format!("flow {}", node.subflow)),
+        Node::Agent(node) => (Shape::Run, format!("agent with {}", tools(node.agent.tools.names().count()))),
         Node::Discard(_) => (Shape::Discard, "discard".to_owned()),
     };
     let turns = match node {
@@ -123,6 +124,10 @@ fn drawn(name: &str, node: &Node) -> Drawn {
         _ => None,
     };
     Drawn { lines: vec![name.to_owned(), what], shape, turns }
+}
+
+fn tools(count: usize) -> String {
+    if count == 1 { "1 tool".to_owned() } else { format!("{count} tools") }
 }
 
 /// When a router sends a message to this successor; nothing for other nodes.

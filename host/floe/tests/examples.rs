@@ -41,6 +41,7 @@ macro_rules! examples {
 }
 
 examples! {
+    agent: "agent", Lines, [0];
     cancel: "cancel", Text, [0];
     controller: "controller", Lines, [1];
     fan_out: "fan-out", Lines, [1];

@@ -45,6 +45,7 @@ fn unused(flow: &Flow) -> Vec<String> {
             Node::Subflow(node) => {
                 subflows.insert(node.subflow.as_str());
             }
+            Node::Agent(node) => plugins.extend(node.agent.tools.names().filter_map(|tool| tool.split('/').next())),
             Node::Route(_) | Node::Join(_) | Node::Discard(_) => {}
         }
     }

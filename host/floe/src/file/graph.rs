@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use floe_flow::graph::{Place, did_you_mean};
 use floe_flow::{
-    DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, Outcome, Policy, RoutingTable, Schema, SubflowNode, Tool, native,
+    DEFAULT_MAP_CONCURRENCY, Graph, Invoke, Join, Kind, MapNode, Outcome, Policy, RoutingTable, Schema, SideEffect, SubflowNode,
+    Tool, native,
 };
-use serde_json::Value;
+use floe_sandbox::ToolSpec;
+use serde_json::{Value, json};
 
+use super::agent::AgentConfig;
 use super::join::JoinNode;
 use super::problem::{Problem, Problems};
 use super::tree::Step;
@@ -31,8 +34,8 @@ pub struct Code {
     pub output: Option<Schema>,
     /// Whether a call that a crash cut off may be made again.
     pub repeatable: bool,
-    /// It is a tool, and not a node.
-    pub tool: bool,
+    /// What the plugin says of it, if it is a tool and not a node.
+    pub tool: Option<ToolSpec>,
 }
 
 /// What a node of the file asks of a plugin.
@@ -77,9 +80,9 @@ pub enum Unresolved {
 impl Flow {
     /// Checks the file as a graph, whatever its plugins are, and returns it with nodes that compute nothing.
     pub fn outline(&self) -> Result<Graph, Problems> {
-        let made = self.graph(1, &|_| {
+        let made = self.graph(1, &|wanted| {
             let invoke = native(|call| Ok(Outcome::one(call.message.payload.clone())));
-            Ok(Code { invoke, input: None, output: None, repeatable: true, tool: true })
+            Ok(Code { invoke, input: None, output: None, repeatable: true, tool: Some(unknown(wanted.member)) })
         });
         made.map(|made| made.graph)
     }
@@ -92,7 +95,16 @@ impl Flow {
 
     fn graph_within(&self, within: &str, cores: usize, resolve: Resolve<'_>) -> Result<Made, Problems> {
         let (links, problems) = self.links();
-        let mut making = Making { flow: self, within, cores, resolve, links: &links, tables: BTreeMap::new(), problems };
+        let mut making = Making {
+            flow: self,
+            within,
+            cores,
+            resolve,
+            links: &links,
+            tables: BTreeMap::new(),
+            tools: BTreeMap::new(),
+            problems,
+        };
         making.budget();
         making.grants();
         let mut builder = Graph::builder(&self.file.name);
@@ -112,7 +124,8 @@ impl Flow {
             let kind = making.kind(name, node).unwrap_or_else(|| placeholder(node));
             builder.node(name, kind, policy);
         }
-        for (name, tool) in making.tools() {
+        making.granted_tools();
+        for (name, tool) in std::mem::take(&mut making.tools) {
             builder.tool(&name, tool);
         }
         for link in &links {
@@ -139,10 +152,26 @@ impl Flow {
     }
 }
 
+/// A tool of which nothing is known but its name.
+fn unknown(name: &str) -> ToolSpec {
+    ToolSpec {
+        name: name.to_owned(),
+        description: String::new(),
+        input: json!({}),
+        output: None,
+        config: None,
+        side_effect: SideEffect::External,
+        idempotent: false,
+        tags: Vec::new(),
+        scopes: Vec::new(),
+        hints: None,
+    }
+}
+
 fn placeholder(node: &Node) -> Kind {
     match node {
         Node::Join(_) => Kind::Join(Join::count(1)),
-        Node::Run(_) | Node::Route(_) | Node::Map(_) | Node::Subflow(_) | Node::Discard(_) => {
+        Node::Run(_) | Node::Route(_) | Node::Map(_) | Node::Subflow(_) | Node::Agent(_) | Node::Discard(_) => {
             let invoke = native(|_| Ok(Outcome::Outputs(Vec::new())));
             Kind::Run { invoke, input: None, output: None, repeatable: true }
         }
@@ -156,6 +185,8 @@ struct Making<'m> {
     resolve: Resolve<'m>,
     links: &'m [Link],
     tables: BTreeMap<String, RoutingTable>,
+    /// What nodes of this flow call by name.
+    tools: BTreeMap<String, Tool>,
     problems: Vec<Problem>,
 }
 
@@ -208,35 +239,60 @@ impl Making<'_> {
         }
     }
 
-    /// The tools that plugins are granted, each once.
-    fn tools(&mut self) -> BTreeMap<String, Tool> {
-        let mut tools = BTreeMap::new();
-        for (plugin, config) in self.flow.file.plugins.iter() {
+    /// Declares the tools that plugins are granted.
+    fn granted_tools(&mut self) {
+        let plugins = &self.flow.file.plugins;
+        for (plugin, config) in plugins.iter() {
             let at = [Step::from("plugins"), plugin.into(), "grants".into(), "tools".into()];
             for (position, wanted) in config.grants.tools.iter().flatten().enumerate() {
-                let place = [at.as_slice(), &[position.into()]].concat();
-                let Some((of, member)) = wanted.split_once('/') else {
-                    self.problem(format!("`{wanted}` is no tool; write PLUGIN/TOOL"), &place);
-                    continue;
-                };
-                if self.flow.file.plugins.get(of).is_none() {
-                    let known = did_you_mean(of, self.flow.file.plugins.names());
-                    self.problem(format!("there is no plugin `{of}` under `plugins`{known}"), &place);
-                } else if !tools.contains_key(wanted) {
-                    let asked = Wanted { within: self.within, plugin: of, member, config: &Value::Null, reuse: None };
-                    match (self.resolve)(asked) {
-                        Ok(Code { invoke, input, output, tool: true, .. }) => {
-                            tools.insert(wanted.clone(), Tool { invoke, input, output });
-                        }
-                        Ok(_) => self.problem(format!("`{wanted}` is a node; only tools can be granted to be called"), &place),
-                        // Said where the plugin is.
-                        Err(Unresolved::Plugin) => {}
-                        Err(Unresolved::Member(why) | Unresolved::Config(why)) => self.problem(why, &place),
-                    }
-                }
+                self.tool(wanted, &[at.as_slice(), &[position.into()]].concat());
             }
         }
-        tools
+    }
+
+    /// Declares a tool for whoever calls it by its name, once, and gives what its plugin says of it. None: what is wrong has been said.
+    fn tool(&mut self, wanted: &str, place: &[Step]) -> Option<ToolSpec> {
+        let Some((of, member)) = wanted.split_once('/') else {
+            self.problem(format!("`{wanted}` is no tool; write PLUGIN/TOOL"), place);
+            return None;
+        };
+        let plugins = &self.flow.file.plugins;
+        if plugins.get(of).is_none() {
+            let known = did_you_mean(of, plugins.names());
+            self.problem(format!("there is no plugin `{of}` under `plugins`{known}"), place);
+            return None;
+        }
+        let asked = Wanted { within: self.within, plugin: of, member, config: &Value::Null, reuse: None };
+        match (self.resolve)(asked) {
+            Ok(Code { invoke, input, output, tool: Some(spec), .. }) => {
+                self.tools.entry(wanted.to_owned()).or_insert(Tool { invoke, input, output });
+                return Some(spec);
+            }
+            Ok(_) => self.problem(format!("`{wanted}` is a node; only tools can be granted to be called"), place),
+            // Said where the plugin is.
+            Err(Unresolved::Plugin) => {}
+            Err(Unresolved::Member(why) | Unresolved::Config(why)) => self.problem(why, place),
+        }
+        None
+    }
+
+    /// A run that goes on after a crash knows what of it must not be done twice.
+    fn agent(&mut self, name: &str, config: &AgentConfig) -> Option<Kind> {
+        let at = [Step::from("nodes"), name.into(), "agent".into()];
+        let mut specs = Vec::new();
+        for tool in config.tools.names() {
+            let place = [at.as_slice(), &["tools".into(), tool.as_str().into()]].concat();
+            specs.push((tool.clone(), self.tool(tool, &place)?));
+        }
+        match config.agent(specs, |path| self.flow.resolve(path)) {
+            Ok(agent) => Some(Kind::Run { invoke: Arc::new(agent), input: None, output: None, repeatable: true }),
+            Err(wrong) => {
+                for (place, message) in wrong {
+                    self.problem(message, &[at.as_slice(), &place].concat());
+                }
+                None
+            }
+        }
     }
 
     /// Timers count milliseconds.
@@ -252,6 +308,7 @@ impl Making<'_> {
             Node::Route(node) => &node.policy,
             Node::Map(node) => &node.policy,
             Node::Subflow(node) => &node.policy,
+            Node::Agent(node) => &node.policy,
             Node::Join(_) | Node::Discard(_) => return Policy::with_concurrency(self.cores),
         };
         self.too_short(config.timeout, &["nodes".into(), name.into(), "policy".into(), "timeout".into()]);
@@ -280,6 +337,7 @@ impl Making<'_> {
             }
             Node::Join(join) => self.join(name, join).map(Kind::Join),
             Node::Subflow(node) => self.subflow(name, &node.subflow),
+            Node::Agent(node) => self.agent(name, &node.agent),
             Node::Discard(discard) => {
                 if !discard.discard {
                     self.problem("`discard` is `true` or not there", &["nodes".into(), name.into(), "discard".into()]);

@@ -11,7 +11,7 @@ use super::types::{Edge, FlowFile, Node};
 /// The keys of [`FlowFile`].
 const KEYS: [&str; 7] = ["floe", "name", "plugins", "subflows", "nodes", "edges", "budget"];
 /// The keys that say what a node is.
-const KINDS: [&str; 6] = ["run", "route", "join", "map", "subflow", "discard"];
+const KINDS: [&str; 7] = ["run", "route", "join", "map", "subflow", "agent", "discard"];
 
 /// Reads the whole file; nothing if it lacks what every flow has.
 pub(crate) fn flow_file(root: &Tree, problems: &mut Vec<Problem>) -> Option<FlowFile> {
@@ -142,13 +142,14 @@ fn node(tree: &Tree) -> Result<Node, Mismatch> {
         Some("join") => read(tree).map(Node::Join),
         Some("map") => read(tree).map(Node::Map),
         Some("subflow") => read(tree).map(Node::Subflow),
+        Some("agent") => read(tree).map(Box::new).map(Node::Agent),
         Some(_) => read(tree).map(Node::Discard),
         None => {
             let guess = keys.first().map(|entry| Mismatch { span: Some(entry.key_span), ..unknown_key(&entry.key, &KINDS) });
             match guess {
                 Some(guess) if guess.message.contains("did you mean") => Err(guess),
                 _ => {
-                    let message = "a node is one of `run`, `route`, `join`, `map`, `subflow` and `discard`".to_owned();
+                    let message = "a node is one of `run`, `route`, `join`, `map`, `subflow`, `agent` and `discard`".to_owned();
                     Err(Mismatch { message, help: Some("for example `{ run: PLUGIN/NODE }`".to_owned()), span: None })
                 }
             }

@@ -10,6 +10,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::agent::AgentNode;
 use super::grants::GrantsConfig;
 use super::join::JoinNode;
 use super::limits::{LimitsConfig, Profile};
@@ -131,7 +132,7 @@ impl Budget {
     }
 }
 
-/// A node is exactly one of `run`, `route`, `join`, `map`, `subflow` and `discard`.
+/// A node is exactly one of `run`, `route`, `join`, `map`, `subflow`, `agent` and `discard`.
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(untagged)]
 pub enum Node {
@@ -145,6 +146,8 @@ pub enum Node {
     Map(MapNode),
     /// Runs another flow.
     Subflow(SubflowNode),
+    /// Reaches a goal by calling tools, as a model decides.
+    Agent(Box<AgentNode>),
     /// Ends what it is sent.
     Discard(DiscardNode),
 }

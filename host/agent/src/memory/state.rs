@@ -212,11 +212,10 @@ impl State {
         })
     }
 
-    /// A summary of these turns is there: they go, and no others. One that does not follow from the summary that is there now comes
-    /// too late, and changes nothing. Says whether it was taken.
+    /// A summary of these turns is there: they go, and no others. One that does not follow from what is there now, because somebody
+    /// else summarised or the value was removed meanwhile, comes too late, and changes nothing. Says whether it was taken.
     pub(super) fn finish(&mut self, batch: &Batch, summary: &str, config: &MemoryConfig) -> Result<bool, MemoryError> {
-        let is_of_here = batch.ids.last().is_some_and(|last| *last < self.next);
-        if self.revision != batch.revision || !is_of_here {
+        if self.revision != batch.revision || !self.has_had(batch) {
             return Ok(false);
         }
         self.summary = clean(summary, MAX_SUMMARY).into();
@@ -226,6 +225,14 @@ impl State {
         self.failures = 0;
         self.settle(config)?;
         Ok(true)
+    }
+
+    /// Whether the numbers of these turns were given here, and to no others. Some of the turns may have made room for newer ones.
+    fn has_had(&self, batch: &Batch) -> bool {
+        let place = |kept: &Kept| batch.ids.binary_search(&kept.id);
+        batch.ids.last().is_some_and(|last| *last < self.next)
+            && self.pending.iter().all(|kept| place(kept).map_or(true, |place| batch.turns[place] == kept.turn))
+            && self.recent.iter().all(|kept| place(kept).is_err())
     }
 
     /// There is no summary of these turns, and they wait. One that comes too late failed nothing.

@@ -83,7 +83,7 @@ impl Shared {
         work.stop = Some(stop.clone());
         (work.looks_again, work.failure) = (false, None);
         drop(work);
-        let span = info_span!("memory", session = %conversation.key.session());
+        let span = info_span!("memory", session = ?conversation.key.session());
         let (shared, mut mark) = (Arc::clone(self), Mark { conversation: Arc::clone(conversation), is_off: false });
         self.tasks.spawn(
             async move {

@@ -22,7 +22,8 @@ pub(super) const CUT: &str = " … [cut]";
 #[serde(deny_unknown_fields)]
 pub struct Turn {
     /// The run that it comes from. Adding a turn of the same run again changes nothing, as long as the first one is remembered word
-    /// for word: so a run that is continued after a crash may say its turn twice.
+    /// for word: so a run that is continued after a crash may say its turn twice. A name of more than [`MAX_TURN_NAME`] bytes, or
+    /// with control characters, is not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Arc<str>>,
     /// What the user asked.
@@ -73,7 +74,8 @@ impl Turn {
     /// As it may be kept.
     pub(super) fn cleaned(&self) -> Self {
         Self {
-            run: self.run.as_ref().map(|run| clean(run, MAX_TURN_NAME).into()),
+            // Cut or stripped, two runs could have the same name, and one would lose its turn.
+            run: self.run.clone().filter(|run| clean(run, MAX_TURN_NAME) == **run),
             user: clean(&self.user, MAX_TURN_TEXT).into(),
             assistant: clean(&self.assistant, MAX_TURN_TEXT).into(),
             digest: self.digest.as_ref().map(Digest::cleaned),

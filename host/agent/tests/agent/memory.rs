@@ -14,6 +14,7 @@ use floe_agent::{
     MemoryStrategy, Overflow, Recalled, Recalling, Strategy, Turn,
 };
 use floe_flow::StateStore;
+use floe_flow::state::{Owner, Place};
 use floe_llm::{Answer, Error, Model, Scripted};
 use serde_json::json;
 
@@ -72,6 +73,11 @@ fn short(context: &MemoryContext) -> String {
     let users = |turns: &[Recalled]| turns.iter().map(|turn| turn.user.as_ref()).collect::<Vec<_>>().join(" ");
     let (pending, recent) = (users(&context.pending_turns), users(&context.recent_turns));
     format!("[{}] {pending} | {recent} ({:?})", context.summary, context.health)
+}
+
+fn place(session: &str) -> Place {
+    let owner = Owner::Session { user: Some("ann".into()), session: session.into() };
+    Place { tenant: "acme".into(), space: "agent-memory".into(), owner }
 }
 
 async fn shown(memory: &Memory, key: &MemoryKey) -> String {
@@ -195,7 +201,7 @@ async fn without_a_strategy_nothing_is_remembered() {
     add(&memory, &key("s"), &["one"]).await;
     let context = memory.context(&key("s")).await.unwrap();
     assert!(context.is_empty());
-    assert_eq!((memory.at_hand(), memory.flush(&key("s")).await), (0, Ok(Health::Healthy)));
+    assert_eq!((memory.flush(&key("s")).await, memory.at_hand()), (Ok(Health::Healthy), 0));
 }
 
 #[tokio::test]
@@ -232,6 +238,12 @@ async fn a_runs_turn_is_kept_once() {
     }
     assert_eq!(shown(&memory, &key("s")).await, "[]  | one two (Healthy)");
     assert_eq!(heard.take(), ["s: one", "s: two"]);
+    // Names that would be the same if they were cut are not compared.
+    for user in ["three", "four"] {
+        let run = format!("{}{user}", "r".repeat(MAX_TURN_NAME));
+        memory.add(&key("s"), Turn { run: Some(run.into()), ..turn(user) }).await.unwrap();
+    }
+    assert_eq!(shown(&memory, &key("s")).await, "[]  | three four (Healthy)");
 }
 
 #[tokio::test]
@@ -250,6 +262,36 @@ async fn text_of_turns_is_bounded_and_without_control() {
     let digest = turn.digest.unwrap();
     assert_eq!((digest.tools.len(), digest.reasoning.as_str()), (MAX_DIGEST_TOOLS, "a[31mb"));
     assert!(digest.tools[0].len() <= MAX_TURN_NAME && digest.observations.len() <= MAX_DIGEST_TEXT);
+}
+
+/// Whoever adds a turn at the moment at which the last summary is done does not leave it waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_turn_is_left_waiting_between_two_summaries() {
+    let store = store();
+    let memory = Arc::new(memory(rolling(scripted("{\"action\": {\"summary\": \"so far\"}}\n{\"again\": true}")), &store));
+    let mut sessions = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let memory = Arc::clone(&memory);
+        sessions.spawn(async move {
+            let key = key(&format!("s{number}"));
+            for step in 0..200 {
+                add(&memory, &key, &[&format!("q{step}")]).await;
+                if step % 3 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+    }
+    while let Some(ended) = sessions.join_next().await {
+        ended.unwrap();
+    }
+    // Nobody uses the conversations any more; who summarises goes on until nothing waits.
+    for number in 0..8 {
+        let waits = async || store.get(&place(&format!("s{number}")), "memory").await.unwrap().unwrap();
+        while !waits().await.value.contains("\"pending\":[]") {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// Sees all turns, and shows the questions with their number.

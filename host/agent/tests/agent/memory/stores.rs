@@ -6,17 +6,12 @@ use std::time::Duration;
 
 use floe_agent::{Health, MAX_CONFLICTS, MAX_CONVERSATIONS, MemoryConfig, MemoryError, MemoryKey, MemoryStrategy};
 use floe_flow::journal::{JournalError, Pending};
-use floe_flow::state::{Entry, Owner, Place, Put, Written};
+use floe_flow::state::{Entry, Place, Put, Written};
 use floe_flow::{StateStore, state};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{add, config, key, memory, rolling, scripted, shown, store, turn};
-
-fn place(session: &str) -> Place {
-    let owner = Owner::Session { user: Some("ann".into()), session: session.into() };
-    Place { tenant: "acme".into(), space: "agent-memory".into(), owner }
-}
+use super::{add, config, key, memory, place, rolling, scripted, shown, store, turn};
 
 async fn write(store: &Arc<dyn StateStore>, session: &str, value: &str) {
     let put = Put { value: value.into(), expected: None, max_bytes: 1 << 30 };
@@ -86,6 +81,24 @@ async fn of_two_summaries_of_the_same_turns_one_counts() {
     add(&second, &key("s"), &["four"]).await;
     sleep(Duration::from_secs(2)).await;
     assert_eq!(shown(&first, &key("s")).await, "[to two]  | three four (Healthy)");
+}
+
+/// Somebody removed the value, and the same numbers are given again: a summary of before is not one of them.
+#[tokio::test(start_paused = true)]
+async fn a_summary_of_a_removed_conversation_is_left() {
+    for again in [&["four"][..], &["four", "five", "six"], &["four", "five", "six", "seven"]] {
+        let store = store();
+        let slow = json!({ "action": { "summary": "the secret" }, "delay_ms": 5_000 });
+        let next = json!({ "action": { "summary": "since" } });
+        let memory = memory(rolling(scripted(&format!("{slow}\n{next}\n"))), &store);
+        add(&memory, &key("s"), &["one", "two", "three"]).await;
+        sleep(Duration::from_secs(1)).await;
+        store.delete(&place("s"), "memory").await.unwrap();
+        add(&memory, &key("s"), again).await;
+        memory.flush(&key("s")).await.unwrap();
+        let (summary, recent) = if again.len() > 2 { ("since", &again[again.len() - 2..]) } else { ("", again) };
+        assert_eq!(shown(&memory, &key("s")).await, format!("[{summary}]  | {} (Healthy)", recent.join(" ")));
+    }
 }
 
 #[tokio::test]

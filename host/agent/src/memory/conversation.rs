@@ -49,8 +49,6 @@ pub(super) struct Work {
     pub(super) stop: Option<CancellationToken>,
     /// It waits for its time or its turn, and may be ended without loss.
     pub(super) is_waiting: bool,
-    /// More may have come since it looked.
-    pub(super) looks_again: bool,
     /// When a model was asked last.
     pub(super) tried: Option<Instant>,
     /// Why the last one stopped, if not because all was done or the model is down.
@@ -160,6 +158,17 @@ impl Shared {
             }
         }
         Err(MemoryError::Conflict { tries: MAX_CONFLICTS })
+    }
+
+    /// Has whoever summarises leave, unless a turn came since it looked. Whoever adds one looks for it afterwards: so none is left
+    /// waiting in between.
+    pub(super) async fn leave(&self, conversation: &Conversation) -> bool {
+        let known = conversation.known.lock().await;
+        let may_leave = known.state.pending.is_empty();
+        if may_leave {
+            conversation.work().stop = None;
+        }
+        may_leave
     }
 
     /// Removes a value that cannot be read.

@@ -141,9 +141,9 @@ impl State {
         }
     }
 
-    /// The end of a conversation, which leaves nothing but the numbers: so a summary on its way is known to be of the past.
+    /// The end of a conversation, which leaves nothing but a number: so a summary on its way is known to be of the past.
     pub(super) fn forget(&mut self) {
-        *self = Self { next: self.next, revision: self.revision + 1, ..Self::empty() };
+        *self = Self { revision: self.revision + 1, ..Self::empty() };
     }
 
     /// A turn more. Says whether it is new.
@@ -241,7 +241,7 @@ impl State {
             return;
         }
         self.failures = self.failures.saturating_add(1);
-        let has_tries = self.failures <= config.retry_attempts && !self.health.is_degraded();
+        let has_tries = self.failures <= config.retry_attempts;
         self.health = if has_tries { Health::Retry } else { Health::Degraded };
         self.trim_backlog(config);
     }

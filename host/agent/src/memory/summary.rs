@@ -35,18 +35,6 @@ struct Mark {
     is_off: bool,
 }
 
-impl Mark {
-    /// Takes the mark off, unless there is more to do: whoever added a turn meanwhile has left it to this task.
-    fn take_off(&mut self) -> bool {
-        let mut work = self.conversation.work();
-        self.is_off = !std::mem::take(&mut work.looks_again);
-        if self.is_off {
-            work.stop = None;
-        }
-        self.is_off
-    }
-}
-
 impl Drop for Mark {
     fn drop(&mut self) {
         if !self.is_off {
@@ -72,7 +60,6 @@ impl Shared {
         }
         let mut work = conversation.work();
         if work.stop.is_some() {
-            work.looks_again = true;
             return;
         }
         let is_soon = work.tried.is_some_and(|tried| tried.elapsed() < self.config.degraded_retry);
@@ -81,7 +68,7 @@ impl Shared {
         }
         let stop = self.closing.child_token();
         work.stop = Some(stop.clone());
-        (work.looks_again, work.failure) = (false, None);
+        work.failure = None;
         drop(work);
         let span = info_span!("memory", session = ?conversation.key.session());
         let (shared, mut mark) = (Arc::clone(self), Mark { conversation: Arc::clone(conversation), is_off: false });
@@ -102,8 +89,13 @@ impl Shared {
         loop {
             match self.round(&mark.conversation, stop).await? {
                 Some(Ended::Left) => return Ok(()),
-                Some(Ended::Done) if mark.take_off() => return Ok(()),
-                Some(Ended::Done) | None => {}
+                Some(Ended::Done) => {
+                    mark.is_off = self.leave(&mark.conversation).await;
+                    if mark.is_off {
+                        return Ok(());
+                    }
+                }
+                None => {}
             }
         }
     }

@@ -124,6 +124,26 @@ async fn a_turn_that_is_too_large_by_itself_is_cut_or_left_out() {
     }
 }
 
+/// What waits for the model to come back is not shown, takes nothing from the budget, and does not give way to what is shown.
+#[tokio::test(start_paused = true)]
+async fn the_backlog_is_not_counted_while_it_is_not_shown() {
+    for (overflow, last, recent) in [(Overflow::Error, 10, "c d"), (Overflow::TruncateOldest, 25, "d")] {
+        let whole = json!({ "action": { "summary": "s" }, "expect": { "turns": [{ "user": "a" }, { "user": "b" }] } });
+        let mut config = rolling(scripted(&format!("{{\"fault\": \"unavailable\"}}\n{whole}\n")));
+        config.budget = budget(2, 5, 30, overflow);
+        let memory = memory(MemoryConfig { retry_attempts: 0, ..config }, &store());
+        for name in ["a", "b", "c"] {
+            memory.add(&key("s"), sized(name, 10)).await.unwrap();
+        }
+        memory.flush(&key("s")).await.unwrap();
+        memory.add(&key("s"), sized("d", last)).await.unwrap();
+        assert_eq!(shown(&memory, &key("s")).await, format!("[]  | {recent} (Degraded)"));
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        memory.flush(&key("s")).await.unwrap();
+        assert_eq!(shown(&memory, &key("s")).await, format!("[s]  | {recent} (Healthy)"));
+    }
+}
+
 /// Without a limit of tokens, what a value of the store holds is the limit.
 #[tokio::test(start_paused = true)]
 async fn a_conversation_fits_a_value_of_the_store() {

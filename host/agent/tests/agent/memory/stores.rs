@@ -11,7 +11,7 @@ use floe_flow::{StateStore, state};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{add, config, key, memory, place, rolling, scripted, shown, store, turn};
+use super::{add, config, key, listening, memory, place, rolling, scripted, shown, store, turn};
 
 async fn write(store: &Arc<dyn StateStore>, session: &str, value: &str) {
     let put = Put { value: value.into(), expected: None, max_bytes: 1 << 30 };
@@ -47,7 +47,7 @@ async fn a_conversation_is_shown_under_the_settings_of_today() {
 /// Two processes, and several runs in each, at one conversation.
 #[tokio::test]
 async fn writers_side_by_side_lose_no_turn() {
-    let store = store();
+    let store: Arc<dyn StateStore> = Arc::new(Hindered::default());
     let mut wide = config(MemoryStrategy::Truncation);
     wide.budget.full_zone_turns = 100;
     let memories = [Arc::new(memory(wide.clone(), &store)), Arc::new(memory(wide, &store))];
@@ -73,7 +73,9 @@ async fn of_two_summaries_of_the_same_turns_one_counts() {
     let store = store();
     let say = |text: &str, delay: u64| json!({ "action": { "summary": text }, "delay_ms": delay }).to_string();
     let first = memory(rolling(scripted(&say("first", 1_000))), &store);
-    let second = memory(rolling(scripted(&[say("second", 3_000), say("to two", 0)].join("\n"))), &store);
+    let next =
+        json!({ "action": { "summary": "to two" }, "expect": { "previous_summary": "first", "turns": [{ "user": "two" }] } });
+    let second = memory(rolling(scripted(&format!("{}\n{next}\n", say("second", 3_000)))), &store);
     add(&first, &key("s"), &["one", "two", "three"]).await;
     second.context(&key("s")).await.unwrap();
     sleep(Duration::from_secs(2)).await;
@@ -144,17 +146,25 @@ async fn what_was_written_otherwise_is_not_guessed_at() {
     assert_eq!(shown(&memory, &key("s")).await, "[]  | anew (Healthy)");
 }
 
-/// A store in whose way somebody is: each time, or from a moment on.
+/// A store that takes its time, so that others come in between, and in whose way somebody is: each time, or from a moment on.
 #[derive(Debug, Default)]
 struct Hindered {
-    store: state::Memory,
+    store: Arc<state::Memory>,
     is_raced: AtomicBool,
     is_broken: AtomicBool,
 }
 
+/// What was asked, after others have had their turn.
+fn after_others<T: Send + 'static>(pending: Pending<T>) -> Pending<T> {
+    Box::pin(async move {
+        tokio::task::yield_now().await;
+        pending.await
+    })
+}
+
 impl StateStore for Hindered {
     fn get(&self, place: &Place, key: &str) -> Pending<Option<Entry>> {
-        self.store.get(place, key)
+        after_others(self.store.get(place, key))
     }
 
     fn put(&self, place: &Place, key: &str, put: Put) -> Pending<Written> {
@@ -165,7 +175,11 @@ impl StateStore for Hindered {
         if self.is_raced.load(Ordering::SeqCst) {
             return Box::pin(std::future::ready(Ok(Written::Conflict(MAX_CONFLICTS as u64))));
         }
-        self.store.put(place, key, put)
+        let (store, place, key) = (Arc::clone(&self.store), place.clone(), key.to_owned());
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            store.put(&place, &key, put).await
+        })
     }
 
     fn delete(&self, place: &Place, key: &str) -> Pending<bool> {
@@ -246,12 +260,17 @@ async fn conversations_that_wait_make_way_unless_somebody_waits_with_them() {
     let store = store();
     let model = scripted("{\"fault\": \"unavailable\"}\n{\"again\": true}");
     let patient = MemoryConfig { retry_base: Duration::from_secs(300), retry_attempts: 10, ..rolling(model) };
-    let memory = Arc::new(memory(patient, &store));
-    for number in 0..MAX_CONVERSATIONS + 1 {
+    let (memory, heard) = listening(patient, &store);
+    let memory = Arc::new(memory);
+    for number in 0..=MAX_CONVERSATIONS {
         add(&memory, &key(&format!("s{number}")), &["one", "two", "three"]).await;
         sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(memory.at_hand(), MAX_CONVERSATIONS);
+    let asked = || heard.take().iter().filter(|note| note.starts_with("asked")).count();
+    assert_eq!(asked(), MAX_CONVERSATIONS + 1);
+    sleep(Duration::from_secs(310)).await;
+    assert_eq!(asked(), MAX_CONVERSATIONS, "the first one's time does not come any more");
     let mut waiters = tokio::task::JoinSet::new();
     for number in 1..=MAX_CONVERSATIONS {
         let memory = Arc::clone(&memory);
@@ -262,4 +281,26 @@ async fn conversations_that_wait_make_way_unless_somebody_waits_with_them() {
     waiters.abort_all();
     while waiters.join_next().await.is_some() {}
     assert_eq!(shown(&memory, &key("s0")).await, "[] one | two three (Retry)");
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(asked(), 1, "it is used again");
+}
+
+/// Whoever is used makes no way, and neither does whoever has a model at work.
+#[tokio::test(start_paused = true)]
+async fn conversations_that_are_used_stay() {
+    let slow = json!({ "action": { "summary": "one" }, "delay_ms": 5_000, "expect": { "turns": [{ "user": "busy" }] } });
+    let model = scripted(&format!("{{\"fault\": \"unavailable\"}}\n{slow}\n"));
+    let memory = memory(MemoryConfig { retry_base: Duration::from_secs(300), ..rolling(model.clone()) }, &store());
+    add(&memory, &key("used"), &["one", "two", "three"]).await;
+    sleep(Duration::from_millis(1)).await;
+    add(&memory, &key("busy"), &["busy", "two", "three"]).await;
+    sleep(Duration::from_millis(1)).await;
+    for number in 0..2 * MAX_CONVERSATIONS {
+        add(&memory, &key(&format!("s{number}")), &["one"]).await;
+        // Were it not at hand any more, this would begin a try before its time.
+        assert_eq!(shown(&memory, &key("used")).await, "[] one | two three (Retry)");
+    }
+    assert_eq!(model.left(), 0);
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(shown(&memory, &key("busy")).await, "[one]  | two three (Healthy)");
 }

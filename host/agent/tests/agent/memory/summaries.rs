@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use floe_agent::{
-    DEFAULT_DEGRADED_RETRY, Health, MAX_BATCH, MAX_RETRY_WAIT, MAX_SUMMARIES, MAX_SUMMARY_TIME, Memory, MemoryBudget,
-    MemoryConfig, Overflow, Turn,
+    DEFAULT_DEGRADED_RETRY, DEFAULT_TOTAL_MAX_TOKENS, Health, MAX_BATCH, MAX_RETRY_WAIT, MAX_SUMMARIES, MAX_SUMMARY_TIME, Memory,
+    MemoryBudget, MemoryConfig, Overflow, Turn,
 };
 use floe_llm::{Abilities, Answer, Answering, Finish, Model, Request, Usage};
 use serde_json::{Value, json};
@@ -93,6 +93,7 @@ async fn tries_end_and_a_degraded_conversation_recovers_when_it_is_used() {
     assert_eq!(memory.flush(&key).await, Ok(Health::Degraded));
     add(&memory, &key, &["four"]).await;
     assert_eq!(shown(&memory, &key).await, "[]  | three four (Degraded)");
+    sleep(Duration::from_secs(1)).await;
     assert_eq!(model.left(), 1);
     sleep(DEFAULT_DEGRADED_RETRY).await;
     assert_eq!(memory.flush(&key).await, Ok(Health::Healthy));
@@ -305,13 +306,19 @@ async fn a_summary_that_is_too_long_is_cut_or_fails() {
 #[tokio::test(start_paused = true)]
 async fn what_was_forgotten_does_not_come_back_as_a_summary() {
     let slow = "{\"action\": {\"summary\": \"the secret\"}, \"delay_ms\": 5000}\n";
-    let memory = memory(rolling(scripted(&[slow, &summary("b")].concat())), &store());
-    let key = key("s");
-    add(&memory, &key, &["a", "two", "three"]).await;
-    sleep(Duration::from_secs(1)).await;
-    memory.forget(&key).await.unwrap();
-    assert!(memory.context(&key).await.unwrap().is_empty());
-    add(&memory, &key, &["b", "five", "six"]).await;
-    memory.flush(&key).await.unwrap();
-    assert_eq!(shown(&memory, &key).await, "[b]  | five six (Healthy)");
+    for total in [DEFAULT_TOTAL_MAX_TOKENS, 8] {
+        let mut config = rolling(scripted(&[slow, &summary("b")].concat()));
+        config.budget = MemoryBudget { total_max_tokens: total, summary_max_tokens: 5, ..config.budget };
+        let memory = memory(config, &store());
+        let key = key("s");
+        add(&memory, &key, &["a", "2", "3"]).await;
+        sleep(Duration::from_secs(1)).await;
+        memory.forget(&key).await.unwrap();
+        assert!(memory.context(&key).await.unwrap().is_empty());
+        // With little room, nothing waits any more, and nothing is left of the first numbers.
+        add(&memory, &key, &["b", "5", "6", "7", "8"]).await;
+        memory.flush(&key).await.unwrap();
+        let shown = shown(&memory, &key).await;
+        assert!(!shown.contains("secret") && shown.ends_with(" | 7 8 (Healthy)"), "{shown}");
+    }
 }

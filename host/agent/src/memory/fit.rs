@@ -72,7 +72,7 @@ fn make_room(state: &mut State, max: u64) {
         return;
     }
     let turns = state.shown() - state.summary_tokens();
-    cut_summary(state, max.saturating_sub(turns).min(state.summary_tokens()));
+    cut_summary(state, max.saturating_sub(turns));
 }
 
 /// The summary's end is what is newest in it.

@@ -264,36 +264,6 @@ async fn text_of_turns_is_bounded_and_without_control() {
     assert!(digest.tools[0].len() <= MAX_TURN_NAME && digest.observations.len() <= MAX_DIGEST_TEXT);
 }
 
-/// Whoever adds a turn at the moment at which the last summary is done does not leave it waiting.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_turn_is_left_waiting_between_two_summaries() {
-    let store = store();
-    let memory = Arc::new(memory(rolling(scripted("{\"action\": {\"summary\": \"so far\"}}\n{\"again\": true}")), &store));
-    let mut sessions = tokio::task::JoinSet::new();
-    for number in 0..8 {
-        let memory = Arc::clone(&memory);
-        sessions.spawn(async move {
-            let key = key(&format!("s{number}"));
-            for step in 0..200 {
-                add(&memory, &key, &[&format!("q{step}")]).await;
-                if step % 3 == 0 {
-                    tokio::task::yield_now().await;
-                }
-            }
-        });
-    }
-    while let Some(ended) = sessions.join_next().await {
-        ended.unwrap();
-    }
-    // Nobody uses the conversations any more; who summarises goes on until nothing waits.
-    for number in 0..8 {
-        let waits = async || store.get(&place(&format!("s{number}")), "memory").await.unwrap().unwrap();
-        while !waits().await.value.contains("\"pending\":[]") {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
 /// Sees all turns, and shows the questions with their number.
 #[derive(Debug)]
 struct Questions;

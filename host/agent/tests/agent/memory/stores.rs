@@ -67,6 +67,25 @@ async fn writers_side_by_side_lose_no_turn() {
     }
 }
 
+/// Whoever adds a turn at the very moment at which the last summary is done does not leave it waiting.
+#[tokio::test(start_paused = true)]
+async fn no_turn_is_left_waiting_between_two_summaries() {
+    let store: Arc<dyn StateStore> = Arc::new(Hindered::default());
+    let memory = memory(rolling(scripted("{\"action\": {\"summary\": \"so far\"}}\n{\"again\": true}")), &store);
+    for moment in 0..30 {
+        let session = format!("s{moment}");
+        add(&memory, &key(&session), &["one", "two", "three"]).await;
+        for _ in 0..moment {
+            tokio::task::yield_now().await;
+        }
+        add(&memory, &key(&session), &["four"]).await;
+        // Nobody uses the conversation any more; whoever summarises goes on until nothing waits.
+        sleep(Duration::from_secs(1)).await;
+        let kept = store.get(&place(&session), "memory").await.unwrap().unwrap();
+        assert!(kept.value.contains("\"pending\":[]"), "{moment}: {}", kept.value);
+    }
+}
+
 /// Two processes summarise the same turns: the second summary does not follow from what is there, and is left.
 #[tokio::test(start_paused = true)]
 async fn of_two_summaries_of_the_same_turns_one_counts() {
@@ -83,6 +102,14 @@ async fn of_two_summaries_of_the_same_turns_one_counts() {
     add(&second, &key("s"), &["four"]).await;
     sleep(Duration::from_secs(2)).await;
     assert_eq!(shown(&first, &key("s")).await, "[to two]  | three four (Healthy)");
+    // Nor does a failure count, where somebody else has summarised meanwhile.
+    let (third, heard) = listening(rolling(scripted("{\"fault\": \"unavailable\", \"delay_ms\": 3000}")), &store);
+    let fourth = memory(rolling(scripted(&say("to three", 1_000))), &store);
+    add(&third, &key("s"), &["five"]).await;
+    fourth.context(&key("s")).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(shown(&third, &key("s")).await, "[to three]  | four five (Healthy)");
+    assert_eq!(heard.take(), ["s: five", "asked: [], failed: true"]);
 }
 
 /// Somebody removed the value, and the same numbers are given again: a summary of before is not one of them.
@@ -290,7 +317,8 @@ async fn conversations_that_wait_make_way_unless_somebody_waits_with_them() {
 async fn conversations_that_are_used_stay() {
     let slow = json!({ "action": { "summary": "one" }, "delay_ms": 5_000, "expect": { "turns": [{ "user": "busy" }] } });
     let model = scripted(&format!("{{\"fault\": \"unavailable\"}}\n{slow}\n"));
-    let memory = memory(MemoryConfig { retry_base: Duration::from_secs(300), ..rolling(model.clone()) }, &store());
+    let patient = MemoryConfig { retry_base: Duration::from_secs(300), ..rolling(model.clone()) };
+    let (memory, heard) = listening(patient, &store());
     add(&memory, &key("used"), &["one", "two", "three"]).await;
     sleep(Duration::from_millis(1)).await;
     add(&memory, &key("busy"), &["busy", "two", "three"]).await;
@@ -303,4 +331,6 @@ async fn conversations_that_are_used_stay() {
     assert_eq!(model.left(), 0);
     sleep(Duration::from_secs(6)).await;
     assert_eq!(shown(&memory, &key("busy")).await, "[one]  | two three (Healthy)");
+    let asked = heard.take().into_iter().filter(|note| note.starts_with("asked")).count();
+    assert_eq!(asked, 2, "one failed, the other one did not, and nobody else asked");
 }

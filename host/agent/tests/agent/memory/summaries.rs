@@ -206,6 +206,19 @@ async fn the_backlog_keeps_the_newest() {
     assert_eq!(shown(&memory, &key).await, "[x]  | five six (Healthy)");
 }
 
+/// Without a backlog, nothing waits for a model that is down, and nothing is wrong any more when it is looked at later.
+#[tokio::test(start_paused = true)]
+async fn without_a_backlog_there_is_nothing_to_recover() {
+    let config = MemoryConfig { recovery_backlog: 0, retry_attempts: 0, ..rolling(scripted(DOWN)) };
+    let memory = memory(config, &store());
+    let key = key("s");
+    add(&memory, &key, &["one", "two", "three"]).await;
+    assert_eq!(memory.flush(&key).await, Ok(Health::Degraded));
+    sleep(DEFAULT_DEGRADED_RETRY).await;
+    assert_eq!(memory.flush(&key).await, Ok(Health::Healthy));
+    assert_eq!(shown(&memory, &key).await, "[]  | two three (Healthy)");
+}
+
 /// Remembers what it was asked, and how many asked at once.
 #[derive(Debug, Default)]
 struct Spy {

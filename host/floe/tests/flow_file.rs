@@ -82,7 +82,9 @@ fn unknown_keys_have_a_place_and_a_suggestion() {
     );
     check(
         "nodes:\n  a: { rum: text/a }\n",
-        &expect!["flow.yaml:6:8: unknown key `rum`; did you mean `run`? (known here: run, route, join, map, subflow, discard)"],
+        &expect![
+            "flow.yaml:6:8: unknown key `rum`; did you mean `run`? (known here: run, route, join, map, subflow, agent, discard)"
+        ],
     );
     let grant =
         "floe: 1\nname: test\nplugins:\n  text:\n    source: x.wasm\n    grants: { htp: [] }\nnodes:\n  a: { run: text/a }\n";
@@ -112,7 +114,7 @@ fn all_mistakes_are_found_at_once() {
         &expect![[r#"
             flow.yaml:6:28: expected a whole number from 1, found the number 0
             flow.yaml:7:8: expected a text, found a list
-            flow.yaml:8:3: a node is one of `run`, `route`, `join`, `map`, `subflow` and `discard` (for example `{ run: PLUGIN/NODE }`)
+            flow.yaml:8:3: a node is one of `run`, `route`, `join`, `map`, `subflow`, `agent` and `discard` (for example `{ run: PLUGIN/NODE }`)
             flow.yaml:10:5: expected an edge such as `a -> b` or `{ from: a, to: b }`, found a list
             flow.yaml:11:17: expected a whole number such as 1000 or 1e9, found the number -1
             flow.yaml:12:1: unknown key `extra` (known here: floe, name, plugins, subflows, nodes, edges, budget)"#]],
@@ -159,7 +161,7 @@ fn a_node_is_one_thing() {
     check(
         "nodes:\n  a:\n",
         &expect![
-            "flow.yaml:6:3: a node is one of `run`, `route`, `join`, `map`, `subflow` and `discard` (for example `{ run: PLUGIN/NODE }`)"
+            "flow.yaml:6:3: a node is one of `run`, `route`, `join`, `map`, `subflow`, `agent` and `discard` (for example `{ run: PLUGIN/NODE }`)"
         ],
     );
     check("nodes:\n  a: { run: a }\n", &expect!["flow.yaml:6:13: `a` is no node of a plugin; write PLUGIN/NODE"]);
@@ -517,8 +519,8 @@ fn mistakes_of_a_subflow_have_their_places_in_its_own_file() {
     check_files(
         &[("flow.yaml", outer), ("sub/flow.yaml", bad)],
         &expect![[r#"
-        flow.yaml:6:10: there is no `none` (a subflow is a flow file or a folder with a `flow.yaml`, relative to this file)
-        sub/flow.yaml:4:8: unknown key `rum`; did you mean `run`? (known here: run, route, join, map, subflow, discard)"#]],
+            flow.yaml:6:10: there is no `none` (a subflow is a flow file or a folder with a `flow.yaml`, relative to this file)
+            sub/flow.yaml:4:8: unknown key `rum`; did you mean `run`? (known here: run, route, join, map, subflow, agent, discard)"#]],
     );
     let bad = "floe: 1\nname: bad\nnodes:\n  a: { discard: true }\nedges: [a -> b]\nbudget: { hops: 0 }\n";
     let outer = outer.replace("  three: none\n", "");
